@@ -1,0 +1,49 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What the program noticed on its way: what was tried, what was found, what is damaged.
+// The diagnostics table shows these rows; nothing is printed by the layers themselves.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace engram {
+
+/// The numbers are those of the `level` column (and of mquire's).
+enum class Level : std::uint8_t { error = 1, warning = 2, info = 3, debug = 4 };
+
+struct Diagnostic {
+  std::chrono::system_clock::time_point time;
+  Level level = Level::info;
+  std::string component;                 ///< layer or subject: "lime", "kallsyms", "tasks"
+  std::string message;                   ///< what, where, what was expected
+  std::optional<std::uint64_t> address;  ///< of the object that it is about, if there is one
+};
+
+/// A bounded, ordered log that several threads may append to.
+/// When `capacity` is reached later rows are counted and not kept: the first ones explain the rest.
+class Diagnostics {
+ public:
+  explicit Diagnostics(std::size_t capacity = 10'000) : capacity_(capacity) {}
+
+  void add(Level level, std::string component, std::string message,
+           std::optional<std::uint64_t> address = std::nullopt);
+
+  [[nodiscard]] std::vector<Diagnostic> rows() const;
+  /// Rows not kept because the log was full.
+  [[nodiscard]] std::uint64_t dropped() const;
+
+ private:
+  const std::size_t capacity_;
+  mutable std::mutex mutex_;
+  std::vector<Diagnostic> rows_;
+  std::uint64_t dropped_ = 0;
+};
+
+}  // namespace engram

@@ -1,0 +1,22 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Sequential access to physical memory for searches.
+
+#include <functional>
+
+#include "guest/memory.h"
+
+namespace engram::guest {
+
+/// Hands all bytes that memory has in [first, last] to `visit`, in address order, as chunks of at most
+/// `chunk_size` bytes. A chunk begins with the last `overlap` bytes of the one before it where both are
+/// contiguous, so that a pattern of overlap + 1 bytes is never missed and none is seen whole twice.
+/// Chunks never span an absent or unreadable byte. Stops when `visit` returns false.
+/// The bytes are a private copy: they are valid, and do not change, until `visit` returns.
+void for_each_chunk(const Memory& memory, PhysAddr first, PhysAddr last, std::size_t overlap,
+                    const std::function<bool(PhysAddr, Bytes)>& visit,
+                    std::size_t chunk_size = 256 * kKiB);
+
+}  // namespace engram::guest

@@ -1,0 +1,99 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Dump formats: the bytes of an image file in, guest memory and the facts that the file carries out.
+//
+// In:     a path.
+// Out:    Image: physical memory, ranges as the file declares them, CPU registers, VMCOREINFO.
+// Owner:  Image owns the mapping of the file; the Memory in it keeps that alive, too.
+// Errors: Error from open(): the file cannot be read, is of no known format, or is damaged beyond use.
+//         What can be used with a loss is used, and the loss is said in notices().
+//
+// Formats are recognised by content, in the order of formats.def, never by the file's name.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/diagnostics.h"
+#include "base/result.h"
+#include "base/units.h"
+#include "guest/memory.h"
+#include "mapping/mapping.h"
+
+namespace engram::image {
+
+/// Registers of one CPU of the dead machine, as far as the file knows them.
+struct CpuRegisters {
+  std::uint32_t cpu = 0;
+  std::uint64_t rip = 0, rsp = 0, rflags = 0;
+  std::uint64_t gs_base = 0;
+  /// CR0, CR2, CR3, CR4; only QEMU's notes have them.
+  struct Control {
+    std::uint64_t cr0 = 0, cr2 = 0, cr3 = 0, cr4 = 0;
+  };
+  std::optional<Control> control;
+  std::string source;  ///< the note: "QEMU" or "PRSTATUS"
+};
+
+/// A range as the file declares it (before truncation, merging and overlap are dealt with).
+struct Range {
+  PhysAddr start;
+  std::uint64_t size = 0;             ///< bytes of physical memory
+  FileOffset offset;                  ///< where its bytes begin in the file
+  std::uint64_t stored = 0;           ///< bytes that the file declares to store (filesz)
+  std::uint64_t readable = 0;         ///< of these, how many the file really has
+  std::uint64_t virtual_address = 0;  ///< p_vaddr of an ELF segment, else 0
+};
+
+/// What a file carries besides memory.
+struct Facts {
+  Architecture architecture = Architecture::unknown;  ///< from the header, if it says
+  std::vector<CpuRegisters> cpus;
+  std::optional<std::string> vmcoreinfo;  ///< text of the VMCOREINFO note: KEY=VALUE lines
+};
+
+/// Something about the file that a user should know: a truncation, an overlap, an unknown note.
+struct Notice {
+  Level level = Level::warning;
+  std::string text;
+};
+
+/// The parts that a format's reader fills in.
+struct Contents {
+  std::string format;  ///< "raw", "lime", "elf"
+  std::vector<Range> ranges;
+  std::vector<guest::Region> regions;  ///< may overlap: the first in the list wins
+  Facts facts;
+  std::vector<Notice> notices;
+};
+
+class Image {
+ public:
+  /// Errors: those of FileMapping::open; an empty file; no known format (says what was looked for);
+  /// a file of a known format without any usable range.
+  static Result<Image> open(const std::string& path);
+
+  [[nodiscard]] const std::string& path() const { return path_; }
+  [[nodiscard]] const std::string& format() const { return contents_.format; }
+  [[nodiscard]] std::uint64_t file_size() const { return file_size_; }
+  [[nodiscard]] const guest::Memory& memory() const { return memory_; }
+  [[nodiscard]] const std::vector<Range>& ranges() const { return contents_.ranges; }
+  [[nodiscard]] const Facts& facts() const { return contents_.facts; }
+  [[nodiscard]] const std::vector<Notice>& notices() const { return contents_.notices; }
+  /// The file ends before the data that its headers declare.
+  [[nodiscard]] bool truncated() const { return truncated_; }
+
+ private:
+  Image() = default;
+
+  std::string path_;
+  std::uint64_t file_size_ = 0;
+  bool truncated_ = false;
+  Contents contents_;
+  guest::Memory memory_;
+};
+
+}  // namespace engram::image

@@ -1,0 +1,46 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Kernel objects: an image in, the operating system that it holds and its objects as plain structs out.
+//
+// In:     an image::Image.
+// Out:    Session: the image, the diagnostics, and the kernel, which is looked for when it is first asked for.
+// Owner:  the Session owns everything; what it hands out lives as long as it does.
+// Errors: Error from kernel(): no kernel was found (says what was tried). Damage inside is a diagnostics row.
+//
+// The image never changes, so what was computed once is kept. A Session may be shared between threads.
+
+#include <memory>
+#include <mutex>
+
+#include "base/diagnostics.h"
+#include "base/result.h"
+#include "image/image.h"
+
+namespace engram::kernel {
+
+class LinuxKernel;
+
+class Session {
+ public:
+  explicit Session(image::Image image);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  [[nodiscard]] const image::Image& image() const { return image_; }
+  [[nodiscard]] Diagnostics& diagnostics() { return diagnostics_; }
+
+  /// The Linux kernel in the image; looked for once, at the first call.
+  /// Errors: none found. The text says what was tried; the diagnostics have the details.
+  Result<LinuxKernel*> linux_kernel();
+
+ private:
+  image::Image image_;
+  Diagnostics diagnostics_;
+  std::once_flag kernel_once_;
+  Result<std::unique_ptr<LinuxKernel>> kernel_;
+};
+
+}  // namespace engram::kernel

@@ -1,0 +1,24 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Reads of mapped bytes that may fault (a truncated file, a failing disk): the fault becomes a short
+// count. A SIGBUS handler is installed at the first use; a fault that did not come from here goes to
+// the handler that was installed before.
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "base/bytes.h"
+
+namespace engram::mapping {
+
+/// Copies `from` to `to` (same size) and returns the number of bytes copied before the first byte
+/// that faulted: all of them if none did. The count is exact to the page.
+[[nodiscard]] std::size_t guarded_copy(MutableBytes to, Bytes from) noexcept;
+
+/// One 8-byte little-endian load; nothing if it faults. About the cost of a plain load.
+[[nodiscard]] std::optional<std::uint64_t> guarded_load(const std::byte* from) noexcept;
+
+}  // namespace engram::mapping
