@@ -35,11 +35,14 @@ enum class Backing : std::uint8_t {
 
 struct Region {
   PhysAddr start;
-  std::uint64_t size = 0;             ///< bytes
+  std::uint64_t size = 0;  ///< bytes
   Backing backing = Backing::host;
-  const std::byte* host = nullptr;    ///< for Backing::host
+  const std::byte* host = nullptr;  ///< for Backing::host
 
+  /// One past the last byte: wraps to 0 for a region that ends with the address space.
   [[nodiscard]] PhysAddr end() const { return start + size; }
+  /// The last byte; only for a region that is not empty.
+  [[nodiscard]] PhysAddr last() const { return start + (size - 1); }
 };
 
 /// Why a read stopped.
@@ -51,15 +54,18 @@ enum class Stop : std::uint8_t {
 
 constexpr const char* to_string(Stop stop) {
   switch (stop) {
-    case Stop::none: return "complete";
-    case Stop::absent: return "not in the image";
-    case Stop::unreadable: return "not readable (the image file is cut or failing)";
+    case Stop::none:
+      return "complete";
+    case Stop::absent:
+      return "not in the image";
+    case Stop::unreadable:
+      return "not readable (the image file is cut or failing)";
   }
   return "?";
 }
 
 struct ReadOutcome {
-  std::size_t count = 0;   ///< bytes read before the stop
+  std::size_t count = 0;  ///< bytes read before the stop
   Stop stop = Stop::none;
 
   [[nodiscard]] bool complete() const { return stop == Stop::none; }
@@ -70,17 +76,19 @@ class Memory {
  public:
   Memory() = default;
 
-  /// `owner` keeps the bytes behind the regions alive. Regions may come in any order; neighbours that
-  /// continue each other in host memory are merged.
-  /// Errors: an empty region, one whose end exceeds 2^64, two that overlap (both are named).
+  /// `owner` keeps the bytes behind the regions alive. Regions may come in any order; neighbours
+  /// with the same backing (for host memory: that continue each other there) are merged. Errors: an
+  /// empty region, one whose end exceeds 2^64, two that overlap (both are named).
   static Result<Memory> create(std::vector<Region> regions, std::shared_ptr<const void> owner);
 
   /// Sorted by start; no two overlap.
   [[nodiscard]] std::span<const Region> regions() const { return regions_; }
   /// Bytes that can be read: the regions without the unreadable ones.
   [[nodiscard]] std::uint64_t present_bytes() const { return present_bytes_; }
-  /// The end of the last region; 0 if there is none.
-  [[nodiscard]] PhysAddr end() const { return regions_.empty() ? PhysAddr() : regions_.back().end(); }
+  /// The end of the last region; 0 if there is none or it ends with the address space.
+  [[nodiscard]] PhysAddr end() const {
+    return regions_.empty() ? PhysAddr() : regions_.back().end();
+  }
 
   /// The region that holds `address`, or null.
   [[nodiscard]] const Region* find(PhysAddr address) const;
@@ -90,7 +98,7 @@ class Memory {
 
   /// A value, or nothing if any byte of it is not there.
   template <class T>
-    requires std::is_trivially_copyable_v<T>
+  requires std::is_trivially_copyable_v<T>
   [[nodiscard]] std::optional<T> load(PhysAddr from) const {
     T value;
     const auto bytes = std::as_writable_bytes(std::span(&value, 1));
@@ -104,6 +112,8 @@ class Memory {
  private:
   std::vector<Region> regions_;
   std::uint64_t present_bytes_ = 0;
+  std::size_t largest_ =
+      0;  ///< index of the region that most reads are for: find() looks there first
   std::shared_ptr<const void> owner_;
 };
 

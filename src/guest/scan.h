@@ -10,11 +10,14 @@
 
 namespace engram::guest {
 
-/// Hands all bytes that memory has in [first, last] to `visit`, in address order, as chunks of at most
-/// `chunk_size` bytes. A chunk begins with the last `overlap` bytes of the one before it where both are
-/// contiguous, so that a pattern of overlap + 1 bytes is never missed and none is seen whole twice.
-/// Chunks never span an absent or unreadable byte. Stops when `visit` returns false.
+/// Hands all bytes that memory has in [first, last] to `visit`, in address order, as chunks of at
+/// most `chunk_size` bytes. A chunk begins with the last `overlap` bytes of the one before it where
+/// both are contiguous, so that a pattern of overlap + 1 bytes is never missed and none is seen
+/// whole twice. Chunks never span an absent or unreadable byte. Stops when `visit` returns false.
+/// Ranges that the image only declares to be zero are passed over like absent ones: there is
+/// nothing to find in them, and a damaged file may declare more of them than could ever be visited.
 /// The bytes are a private copy: they are valid, and do not change, until `visit` returns.
+/// `overlap` must be smaller than `chunk_size`.
 void for_each_chunk(const Memory& memory, PhysAddr first, PhysAddr last, std::size_t overlap,
                     const std::function<bool(PhysAddr, Bytes)>& visit,
                     std::size_t chunk_size = 256 * kKiB);

@@ -2,12 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Dump formats: the bytes of an image file in, guest memory and the facts that the file carries out.
+// Dump formats: the bytes of an image file in, guest memory and the facts that the file carries
+// out.
 //
 // In:     a path.
 // Out:    Image: physical memory, ranges as the file declares them, CPU registers, VMCOREINFO.
 // Owner:  Image owns the mapping of the file; the Memory in it keeps that alive, too.
-// Errors: Error from open(): the file cannot be read, is of no known format, or is damaged beyond use.
+// Errors: Error from open(): the file cannot be read, is of no known format, or is damaged beyond
+// use.
 //         What can be used with a loss is used, and the loss is said in notices().
 //
 // Formats are recognised by content, in the order of formats.def, never by the file's name.
@@ -25,14 +27,18 @@
 
 namespace engram::image {
 
-/// Registers of one CPU of the dead machine, as far as the file knows them.
+/// Registers of one CPU of the dead machine, as far as the file knows them. On arm64 rip, rsp and
+/// rflags are PC, SP and PSTATE.
 struct CpuRegisters {
   std::uint32_t cpu = 0;
   std::uint64_t rip = 0, rsp = 0, rflags = 0;
+  /// A PRSTATUS note has the user's value of the interrupted task here, not the kernel's.
   std::uint64_t gs_base = 0;
-  /// CR0, CR2, CR3, CR4; only QEMU's notes have them.
+  /// Only QEMU's notes have these.
   struct Control {
     std::uint64_t cr0 = 0, cr2 = 0, cr3 = 0, cr4 = 0;
+    /// What SWAPGS would load: the kernel's base if the CPU was in user mode. 0 in old notes.
+    std::uint64_t kernel_gs_base = 0;
   };
   std::optional<Control> control;
   std::string source;  ///< the note: "QEMU" or "PRSTATUS"
@@ -44,7 +50,7 @@ struct Range {
   std::uint64_t size = 0;             ///< bytes of physical memory
   FileOffset offset;                  ///< where its bytes begin in the file
   std::uint64_t stored = 0;           ///< bytes that the file declares to store (filesz)
-  std::uint64_t readable = 0;         ///< of these, how many the file really has
+  std::uint64_t readable = 0;         ///< of these, how many the file is long enough for
   std::uint64_t virtual_address = 0;  ///< p_vaddr of an ELF segment, else 0
 };
 
@@ -68,12 +74,13 @@ struct Contents {
   std::vector<guest::Region> regions;  ///< may overlap: the first in the list wins
   Facts facts;
   std::vector<Notice> notices;
+  bool truncated = false;  ///< the file ends inside its headers; a range that is cut says so itself
 };
 
 class Image {
  public:
-  /// Errors: those of FileMapping::open; an empty file; no known format (says what was looked for);
-  /// a file of a known format without any usable range.
+  /// Errors: those of FileMapping::open; an empty file; a known format that is not read; text; a
+  /// file too small to be a raw image; a file of a known format without any usable range.
   static Result<Image> open(const std::string& path);
 
   [[nodiscard]] const std::string& path() const { return path_; }

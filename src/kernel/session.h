@@ -2,14 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Kernel objects: an image in, the operating system that it holds and its objects as plain structs out.
+// Kernel objects: an image in, the operating system that it holds and its objects as plain structs
+// out.
 //
 // In:     an image::Image.
-// Out:    Session: the image, the diagnostics, and the kernel, which is looked for when it is first asked for.
-// Owner:  the Session owns everything; what it hands out lives as long as it does.
-// Errors: Error from kernel(): no kernel was found (says what was tried). Damage inside is a diagnostics row.
+// Out:    Session: the image, the diagnostics, and the kernel, which is looked for when it is first
+// asked for. Owner:  the Session owns everything; what it hands out lives as long as it does.
+// Errors: Error from linux_kernel(): none was found (says what was tried). Damage inside is a
+// diagnostics row.
 //
-// The image never changes, so what was computed once is kept. A Session may be shared between threads.
+// The image never changes, so what was computed once is kept. A Session may be shared between
+// threads.
 
 #include <memory>
 #include <mutex>
@@ -24,6 +27,7 @@ class LinuxKernel;
 
 class Session {
  public:
+  /// Takes over the image; its notices become the first diagnostics rows.
   explicit Session(image::Image image);
   ~Session();
   Session(const Session&) = delete;

@@ -2,9 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Reads of mapped bytes that may fault (a truncated file, a failing disk): the fault becomes a short
-// count. A SIGBUS handler is installed at the first use; a fault that did not come from here goes to
-// the handler that was installed before.
+// Reads of mapped bytes that may fault (a truncated file, a failing disk): the fault becomes a
+// short count. A SIGBUS handler is installed at the first use; a fault that did not come from here
+// goes to the handler that was installed before. A program that installs its own SIGBUS handler
+// later has to pass on what it does not know, and must not block SIGBUS in a thread that reads.
 
 #include <cstddef>
 #include <cstdint>

@@ -24,8 +24,8 @@ namespace engram::mapping {
 /// bytes through guarded.h only.
 class FileMapping {
  public:
-  /// Errors: no such file, no permission, not a regular file (a directory, a pipe, a device), out of
-  /// address space. An empty file maps to no bytes.
+  /// Errors: no such file, no permission, not a regular file (a directory, a pipe, a device), out
+  /// of address space. An empty file maps to no bytes.
   static Result<FileMapping> open(const std::string& path);
 
   FileMapping(FileMapping&& other) noexcept;

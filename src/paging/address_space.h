@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -45,9 +46,9 @@ enum class Reason : std::uint8_t {
 
 /// Why a virtual address could not be translated or read.
 struct Fault {
-  VirtAddr address;         ///< the first byte that failed
+  VirtAddr address;  ///< the first byte that failed
   Reason reason = Reason::not_present;
-  unsigned level = 0;       ///< of the entry that ended the walk: the root has the highest; 0: the page
+  unsigned level = 0;  ///< of the entry that ended the walk: the root has the highest; 0: the page
   PhysAddr entry_address;   ///< of that entry, or of the byte for page_* reasons
   std::uint64_t entry = 0;  ///< its value, if it was read
 };
@@ -69,7 +70,8 @@ struct Translation {
   Access access;
 };
 
-/// One run of virtual addresses that is contiguous in physical memory and uniform in rights and page size.
+/// One run of virtual addresses that is contiguous in physical memory and uniform in rights and
+/// page size.
 struct Mapping {
   VirtAddr start;
   PhysAddr physical;
@@ -78,6 +80,11 @@ struct Mapping {
   Access access;
 };
 
+/// One translation without a cache: for trying out a root. The flag and PCID bits of `root` are
+/// masked out. Fails as AddressSpace::translate() does.
+[[nodiscard]] Result<Translation, Fault> walk(const guest::Memory& memory, Mode mode, PhysAddr root,
+                                              VirtAddr address);
+
 struct ReadOutcome {
   std::size_t count = 0;       ///< bytes read before the fault
   std::optional<Fault> fault;  ///< why it stopped; none if complete
@@ -85,6 +92,10 @@ struct ReadOutcome {
   [[nodiscard]] bool complete() const { return !fault; }
 };
 
+struct Format;  // what the entries of an architecture's tables mean: format.h
+
+/// The virtual memory behind one root. In a mode that engram does not know every address is
+/// non_canonical.
 class AddressSpace {
  public:
   /// `root` is what the processor's root register holds: flag and PCID bits in it are masked out.
@@ -95,17 +106,28 @@ class AddressSpace {
   [[nodiscard]] Mode mode() const { return mode_; }
   [[nodiscard]] PhysAddr root() const { return root_; }
 
+  /// Never fails with a page_* reason: whether the image has the page is known when it is read.
   [[nodiscard]] Result<Translation, Fault> translate(VirtAddr address) const;
 
-  /// Reads up to to.size() bytes over any number of pages; stops at the first byte that is not there.
+  /// Reads up to to.size() bytes over any number of pages; stops at the first byte that is not
+  /// there. After the last address it goes on at 0, as the processor does.
   [[nodiscard]] ReadOutcome read(VirtAddr from, MutableBytes to) const;
   /// All of to.size() bytes, or the fault.
   [[nodiscard]] Result<void, Fault> read_exact(VirtAddr from, MutableBytes to) const;
 
   template <class T>
-    requires std::is_trivially_copyable_v<T>
+  requires std::is_trivially_copyable_v<T>
   [[nodiscard]] Result<T, Fault> load(VirtAddr from) const {
     T value;
+    if constexpr (sizeof(T) <= sizeof(std::uint64_t)) {
+      const std::uint64_t skip = from.value % sizeof(std::uint64_t);
+      if (skip + sizeof(T) <= sizeof(std::uint64_t)) {
+        if (const auto word = load_aligned(from - skip)) {
+          std::memcpy(&value, reinterpret_cast<const std::byte*>(&*word) + skip, sizeof value);
+          return value;
+        }
+      }
+    }
     ENGRAM_CHECK(read_exact(from, std::as_writable_bytes(std::span(&value, 1))));
     return value;
   }
@@ -113,27 +135,37 @@ class AddressSpace {
   /// Text up to the first NUL, at most `limit` bytes. A fault before the NUL is a fault.
   [[nodiscard]] Result<std::string, Fault> load_text(VirtAddr from, std::size_t limit) const;
 
-  /// Calls `visit` for the mappings in [first, last], in address order, neighbours merged, until it returns false.
-  /// Entries that cannot be followed (a table outside the image, reserved bits) are skipped and counted.
-  /// Bounded: one table is visited at most once per entry that points at it, and at most `kTableLimit` tables.
+  /// Calls `visit` for the mappings in [first, last], in address order, neighbours merged, until it
+  /// returns false. Returns the number of entries that could not be followed: reserved bits set, a
+  /// table that the image does not have whole, or more than kTableLimit tables in all.
+  /// A table is visited at most kShareLimit times for each level that it stands at; further entries
+  /// that point at it are aliases and are left out (Linux maps one page thousands of times that
+  /// way: espfix, KASAN's zero shadow; and a damaged or hostile table may point at itself).
   std::uint64_t for_each_mapping(VirtAddr first, VirtAddr last,
                                  const std::function<bool(const Mapping&)>& visit) const;
 
   static constexpr std::uint64_t kTableLimit = 1U << 22U;
+  static constexpr std::uint64_t kShareLimit = 16;
 
  private:
   class Cache;
 
+  /// The word at an address that is a multiple of 8; nothing if any byte of it is not there.
+  [[nodiscard]] std::optional<std::uint64_t> load_aligned(VirtAddr from) const;
+  [[nodiscard]] Result<Translation, Fault> translate_uncached(VirtAddr address) const;
+
   const guest::Memory* memory_;
   Mode mode_;
+  const Format* format_;  ///< null in a mode that engram does not know
   PhysAddr root_;
   std::shared_ptr<Cache> cache_;
 };
 
-/// Page-table roots that translate `known_virtual` to `known_physical`, in order of their physical address.
-/// Every page-aligned frame of the image is tried until `accept` returns true; returns that root.
-[[nodiscard]] std::optional<PhysAddr> find_root(const guest::Memory& memory, Mode mode, VirtAddr known_virtual,
-                                                PhysAddr known_physical,
+/// The first page-table root, in order of physical address, that translates `known_virtual` to
+/// `known_physical` and for which `accept` returns true; nothing if there is none. Every
+/// page-aligned frame of the image is tried.
+[[nodiscard]] std::optional<PhysAddr> find_root(const guest::Memory& memory, Mode mode,
+                                                VirtAddr known_virtual, PhysAddr known_physical,
                                                 const std::function<bool(PhysAddr)>& accept);
 
 }  // namespace engram::paging

@@ -8,10 +8,11 @@
 // Out:    Table objects (all of them in all_tables()), whose Cursor pulls one row at a time.
 // Owner:  tables are static data. A cursor borrows the session.
 // Errors: Error from open() and next(): the table could not do its work, the query fails.
-//         A damaged object is a NULL cell or the end of one walk, and a row of the diagnostics table.
+//         A damaged object is a NULL cell or the end of one walk, and a row of the diagnostics
+//         table.
 //
-// A table is one file in this folder: computed columns as free functions, the list of columns as data,
-// one Table object; and one line in tables.def.
+// A table is one file in this folder: computed columns as free functions, the list of columns as
+// data, one Table object; and one line in tables.def.
 
 #include <cstddef>
 #include <cstdint>
@@ -45,29 +46,50 @@ using Blob = std::vector<std::byte>;
 using Value = std::variant<Null, std::int64_t, double, std::string, Blob>;
 
 /// Makes a cell. Unsigned 64-bit values keep their bits.
-inline Value cell(Null) { return Null{}; }
-inline Value cell(bool v) { return std::int64_t{v ? 1 : 0}; }
+inline Value cell(Null) {
+  return Null{};
+}
+inline Value cell(bool v) {
+  return std::int64_t{v ? 1 : 0};
+}
 template <std::integral T>
-Value cell(T v) { return static_cast<std::int64_t>(v); }
-inline Value cell(double v) { return v; }
-inline Value cell(std::string v) { return v; }
-inline Value cell(std::string_view v) { return std::string(v); }
-inline Value cell(const char* v) { return std::string(v); }
-inline Value cell(VirtAddr v) { return static_cast<std::int64_t>(v.value); }
-inline Value cell(PhysAddr v) { return static_cast<std::int64_t>(v.value); }
+Value cell(T v) {
+  return static_cast<std::int64_t>(v);
+}
+inline Value cell(double v) {
+  return v;
+}
+inline Value cell(std::string v) {
+  return v;
+}
+inline Value cell(std::string_view v) {
+  return std::string(v);
+}
+inline Value cell(const char* v) {
+  return std::string(v);
+}
+inline Value cell(VirtAddr v) {
+  return static_cast<std::int64_t>(v.value);
+}
+inline Value cell(PhysAddr v) {
+  return static_cast<std::int64_t>(v.value);
+}
 /// NULL for an empty optional.
 template <class T>
-Value cell(const std::optional<T>& v) { return v ? cell(*v) : Value{Null{}}; }
+Value cell(const std::optional<T>& v) {
+  return v ? cell(*v) : Value{Null{}};
+}
 
 struct ColumnInfo {
   std::string_view name;
   Type type;
-  std::string_view doc;   ///< one sentence: meaning, unit, when NULL
-  bool hidden = false;    ///< not in SELECT *, but can be named
-  bool key = false;       ///< a query that fixes it hands its value to open()
+  std::string_view doc;  ///< one sentence: meaning, unit, when NULL
+  bool hidden = false;   ///< not in SELECT *, but can be named
+  bool key = false;      ///< a query that fixes it hands its value to open()
 };
 
-/// A key column that a query fixes with `=`. The value is never NULL: `= NULL` yields no rows before open().
+/// A key column that a query fixes with `=`. The value is never NULL: `= NULL` yields no rows
+/// before open().
 struct KeyValue {
   std::size_t column = 0;
   Value value;
@@ -114,7 +136,11 @@ class DataTable : public Table {
 
   DataTable(std::string_view name, std::string_view doc, std::size_t expected_rows,
             std::vector<Column<Row>> columns, Open open)
-      : name_(name), doc_(doc), expected_rows_(expected_rows), columns_(std::move(columns)), open_(std::move(open)) {}
+      : name_(name),
+        doc_(doc),
+        expected_rows_(expected_rows),
+        columns_(std::move(columns)),
+        open_(std::move(open)) {}
 
   [[nodiscard]] std::string_view name() const override { return name_; }
   [[nodiscard]] std::string_view doc() const override { return doc_; }

@@ -29,6 +29,7 @@ enum class Kind : std::uint8_t {
   void_type, integer, pointer, array, structure, union_type, enumeration, forward, typedef_type,
   modifier,  ///< const, volatile, restrict, type tag
   function, function_prototype, variable, data_section, floating, decl_tag,
+  unknown,  ///< newer than this program: a name and nothing else
 };
 
 /// Where a member lies in the structure that it was looked up in.
@@ -54,6 +55,9 @@ class TypeDb {
  public:
   /// Decodes a BTF blob. `base` is the kernel's own BTF if this is a module's (split BTF); it must outlive this.
   /// Every offset, length, name and type number is checked, and no chain of modifiers or nesting is endless.
+  /// Bytes behind the length that the blob's header declares are ignored.
+  /// Errors: the first thing wrong, with its type number, its offset in the blob and what was expected; a base
+  /// that is a module's BTF itself.
   static Result<TypeDb> from_btf(Bytes blob, const TypeDb* base = nullptr);
 
   TypeDb(TypeDb&&) noexcept;
@@ -63,10 +67,14 @@ class TypeDb {
   /// The number of types, type 0 (void) and those of the base included.
   [[nodiscard]] std::uint32_t type_count() const;
 
-  /// A struct or union with members; forward declarations are not found.
+  /// A struct or union by name; forward declarations are not found. Kernels have a few names twice, for
+  /// structures private to one source file each: the one with the most bytes is taken, of equal ones the first.
+  /// A module's own go before those of its base, unless they are empty.
   [[nodiscard]] std::optional<TypeId> find_struct(std::string_view name) const;
-  /// Any type of this kind by its name.
+  /// A type of this kind by its name; of several, chosen as by find_struct().
   [[nodiscard]] std::optional<TypeId> find(std::string_view name, Kind kind) const;
+
+  // A number that is no type's is void to all that follow.
 
   [[nodiscard]] Kind kind(TypeId type) const;
   [[nodiscard]] std::string_view name(TypeId type) const;
@@ -74,10 +82,11 @@ class TypeDb {
   [[nodiscard]] TypeId resolve(TypeId type) const;
   /// Bytes; nothing for types without a size (void, functions, forward declarations).
   [[nodiscard]] std::optional<std::uint64_t> size_of(TypeId type) const;
-  /// What a pointer points at, or an array's element.
+  /// What a pointer points at, an array's element, or a variable's type.
   [[nodiscard]] std::optional<TypeId> target(TypeId type) const;
   [[nodiscard]] std::optional<std::uint64_t> element_count(TypeId array) const;
 
+  /// In the order of their declaration; those of anonymous structs and unions are not unfolded. Empty for other types.
   [[nodiscard]] std::vector<NamedMember> members(TypeId structure) const;
   [[nodiscard]] std::vector<Enumerator> enumerators(TypeId enumeration) const;
 

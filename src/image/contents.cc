@@ -1,0 +1,29 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "image/contents.h"
+
+#include <fmt/core.h>
+
+namespace engram::image {
+
+void add_range(Contents& contents, const FileView& file, Range range) {
+  range.readable = file.available(range.offset, range.stored);
+  contents.ranges.push_back(range);
+  if (range.readable > 0) {
+    contents.regions.push_back(
+        {range.start, range.readable, guest::Backing::host, file.host(range.offset)});
+  }
+  if (range.readable < range.stored) {
+    contents.regions.push_back({range.start + range.readable, range.stored - range.readable,
+                                guest::Backing::unreadable, nullptr});
+  }
+}
+
+void Tally::report(Contents& contents, Level level) const {
+  if (count_ == 0) return;
+  std::string text = first_;
+  if (count_ > 1) text += fmt::format(" ({} more like this)", count_ - 1);
+  contents.notices.push_back({level, std::move(text)});
+}
+
+}  // namespace engram::image

@@ -1,0 +1,98 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "image/elf_notes.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "image/elf_layout.h"
+
+namespace engram::image::elf {
+namespace {
+
+constexpr std::size_t kMostCpus = 8192;  // Linux: the largest NR_CPUS of x86 and arm64
+constexpr std::uint64_t kLongestVmcoreinfo = 1 * kMiB;  // Linux writes 4 KiB, and at most 64 KiB
+
+// Names and data are padded to four bytes, in 64-bit files, too (that is what Linux and QEMU
+// write).
+constexpr std::uint64_t kNoteAlignment = 4;
+
+/// A register of a PRSTATUS note.
+std::uint64_t word(Bytes data, std::size_t offset, std::size_t size) {
+  if (size == 4) return load<std::uint32_t>(data, offset).value_or(0);
+  return load<std::uint64_t>(data, offset).value_or(0);
+}
+
+}  // namespace
+
+bool NoteReader::add(Bytes notes) {
+  std::uint64_t at = 0;
+  while (at < notes.size()) {
+    const auto header = load<Elf64_Nhdr>(notes, at);  // the same in both classes
+    if (!header) return false;
+    const std::uint64_t name_at = at + sizeof *header;
+    // No overflow: the lengths have 32 bits, the offset is that of a byte in memory.
+    const std::uint64_t data_at = name_at + align_up(header->n_namesz, kNoteAlignment);
+    const auto name = slice(notes, name_at, header->n_namesz);
+    const auto data = slice(notes, data_at, header->n_descsz);
+    if (!name || !data) return false;
+    add_note(text_until_nul(*name), header->n_type, *data);
+    at = data_at + align_up(header->n_descsz, kNoteAlignment);
+  }
+  return true;
+}
+
+void NoteReader::add_note(std::string_view name, std::uint32_t type, Bytes data) {
+  if (name == "QEMU" && type == 0) {
+    add_qemu_cpu(data);
+  } else if (name == "CORE" && type == NT_PRSTATUS) {
+    add_status(data);
+  } else if (name == "VMCOREINFO" && !vmcoreinfo_ && data.size() <= kLongestVmcoreinfo) {
+    vmcoreinfo_ = std::string(text_until_nul(data));
+  }
+}
+
+void NoteReader::add_qemu_cpu(Bytes data) {
+  const auto cpu = load<QemuCpu>(data, 0);
+  if (!cpu || cpu->version != kQemuCpuVersion || qemu_.size() == kMostCpus) return;
+  CpuRegisters registers;
+  registers.source = "QEMU";
+  registers.rip = cpu->rip;
+  registers.rsp = cpu->rsp;
+  registers.rflags = cpu->rflags;
+  registers.gs_base = cpu->gs.base;
+  const Bytes declared = data.first(std::min<std::size_t>(data.size(), cpu->size));
+  registers.control =
+      CpuRegisters::Control{cpu->cr[0], cpu->cr[2], cpu->cr[3], cpu->cr[4],
+                            load<std::uint64_t>(declared, kQemuKernelGsBase).value_or(0)};
+  qemu_.push_back(std::move(registers));
+}
+
+void NoteReader::add_status(Bytes data) {
+  const auto* const layout =
+      std::find_if(kStatusLayouts.begin(), kStatusLayouts.end(), [&](const StatusLayout& known) {
+        return known.machine == machine_ && known.note_size == data.size();
+      });
+  if (layout == kStatusLayouts.end() || status_.size() == kMostCpus) return;
+  CpuRegisters registers;
+  registers.source = "PRSTATUS";
+  registers.rip = word(data, layout->rip, layout->word);
+  registers.rsp = word(data, layout->rsp, layout->word);
+  registers.rflags = word(data, layout->rflags, layout->word);
+  if (layout->gs_base != 0) registers.gs_base = word(data, layout->gs_base, layout->word);
+  status_.push_back(std::move(registers));
+}
+
+void NoteReader::finish(Facts& facts) && {
+  facts.cpus = std::move(qemu_);
+  for (std::size_t i = facts.cpus.size(); i < status_.size(); ++i) {
+    facts.cpus.push_back(std::move(status_[i]));
+  }
+  for (std::size_t i = 0; i < facts.cpus.size(); ++i) {
+    facts.cpus[i].cpu = static_cast<std::uint32_t>(i);
+  }
+  facts.vmcoreinfo = std::move(vmcoreinfo_);
+}
+
+}  // namespace engram::image::elf

@@ -1,0 +1,38 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The notes of an ELF core: bytes of a PT_NOTE segment in, facts out.
+
+#include <cstdint>
+#include <vector>
+
+#include "base/bytes.h"
+#include "image/image.h"
+
+namespace engram::image::elf {
+
+/// Collects the facts of all PT_NOTE segments of one file. Notes that it does not know are skipped.
+class NoteReader {
+ public:
+  explicit NoteReader(std::uint16_t machine) : machine_(machine) {}
+
+  /// False if the notes end in the middle of one; those before it are kept.
+  bool add(Bytes notes);
+
+  /// A CPU's registers are those of its QEMU note, or of its PRSTATUS note if there is none. Notes
+  /// have no CPU number that could be trusted; both kinds come in the order of the CPUs.
+  void finish(Facts& facts) &&;
+
+ private:
+  void add_note(std::string_view name, std::uint32_t type, Bytes data);
+  void add_qemu_cpu(Bytes data);
+  void add_status(Bytes data);
+
+  const std::uint16_t machine_;
+  std::vector<CpuRegisters> qemu_;
+  std::vector<CpuRegisters> status_;
+  std::optional<std::string> vmcoreinfo_;
+};
+
+}  // namespace engram::image::elf

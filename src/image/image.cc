@@ -1,0 +1,108 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "image/image.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "image/formats.h"
+#include "image/overlap.h"
+
+namespace engram::image {
+namespace {
+
+using guest::Backing;
+using guest::Region;
+
+struct Format {
+  bool (*sniff)(Bytes head);
+  Result<Contents> (*open)(FileView file);
+};
+
+constexpr Format kFormats[] = {
+#define ENGRAM_FORMAT(name) {name::sniff, name::open},
+#include "image/formats.def"
+#undef ENGRAM_FORMAT
+};
+
+// How many bytes of memory one byte of the file may stand for. No writer shares bytes between
+// ranges; a small file that declares the same ones a million times would keep every search busy for
+// days.
+constexpr std::uint64_t kMostUses = 4;
+
+Result<Contents> read_contents(const FileView& file) {
+  const auto head = file.copy(FileOffset(0), kHeadSize);
+  const auto* const format =
+      std::find_if(std::begin(kFormats), std::end(kFormats),
+                   [&head](const Format& candidate) { return candidate.sniff(head); });
+  return format->open(file);  // raw says yes to everything
+}
+
+/// Whether memory has the bytes of `region` from `region` itself, or from another region that has
+/// the same ones (QEMU's dump with paging declares a page once for each of its virtual addresses).
+bool serves(const guest::Memory& memory, const Region& region) {
+  const Region* const found = memory.find(region.start);
+  if (found == nullptr || found->backing != region.backing) return false;
+  if (found->last() < region.last()) return false;
+  return region.backing != Backing::host ||
+         found->host + (region.start - found->start) == region.host;
+}
+
+void report_overlaps(const guest::Memory& memory, const std::vector<Region>& regions,
+                     Contents& contents) {
+  Tally overlaps;
+  for (const Region& region : regions) {
+    if (region.backing != Backing::host || serves(memory, region)) continue;
+    overlaps.add([&] {
+      return fmt::format("{}: range [{:#x}, {:#x}] overlaps an earlier one, whose bytes are used",
+                         contents.format, region.start.value, region.last().value);
+    });
+  }
+  // Every vmcore of kdump has one: the kernel's text is stored by itself and again with its RAM.
+  overlaps.report(contents, Level::info);
+}
+
+std::uint64_t host_bytes(const guest::Memory& memory) {
+  std::uint64_t sum = 0;
+  for (const Region& region : memory.regions()) {
+    if (region.backing == Backing::host) sum = checked_add(sum, region.size).value_or(~0ULL);
+  }
+  return sum;
+}
+
+}  // namespace
+
+Result<Image> Image::open(const std::string& path) {
+  ENGRAM_TRY(auto mapped, mapping::FileMapping::open(path));
+  const auto owner = std::make_shared<const mapping::FileMapping>(std::move(mapped));
+  const FileView file(owner->bytes());
+  if (file.size() == 0) return fail("{}: the file is empty", path);
+  auto contents = read_contents(file);
+  if (!contents) return fail("{}: {}", path, contents.error().text);
+
+  Image image;
+  image.path_ = path;
+  image.file_size_ = file.size();
+  image.contents_ = std::move(*contents);
+  const std::vector<Region> regions = std::exchange(image.contents_.regions, {});
+  // What one range has lost another one may have: unreadable regions come last.
+  std::vector<Region> by_rank = regions;
+  std::stable_partition(by_rank.begin(), by_rank.end(),
+                        [](const Region& r) { return r.backing != Backing::unreadable; });
+  ENGRAM_TRY(image.memory_, guest::Memory::create(without_overlap(std::move(by_rank)), owner));
+  const std::uint64_t used = host_bytes(image.memory_);
+  if (used / kMostUses > file.size()) {
+    return fail("{}: {}: ranges of {} bytes together are more than a file of {} bytes can hold",
+                path, image.format(), used, file.size());
+  }
+  report_overlaps(image.memory_, regions, image.contents_);
+  image.truncated_ = image.contents_.truncated ||
+                     std::any_of(image.ranges().begin(), image.ranges().end(),
+                                 [](const Range& r) { return r.readable < r.stored; });
+  return image;
+}
+
+}  // namespace engram::image

@@ -1,0 +1,18 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Overlapping regions made disjoint.
+
+#include <vector>
+
+#include "guest/memory.h"
+
+namespace engram::image {
+
+/// The same bytes as disjoint regions in address order: where several regions have an address, the
+/// first of them in the list serves it. At most twice as many regions come out as went in; n log n.
+/// No region may be empty or exceed 2^64.
+[[nodiscard]] std::vector<guest::Region> without_overlap(std::vector<guest::Region> regions);
+
+}  // namespace engram::image

@@ -1,0 +1,116 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/linux/containers.h"
+
+#include <fmt/core.h>
+
+#include <unordered_set>
+
+namespace engram::kernel {
+namespace {
+
+constexpr std::uint64_t kSlotCountLimit = 64;  // XA_CHUNK_SIZE, or 16 with CONFIG_BASE_SMALL
+constexpr std::size_t kNodeLimit = 1U << 20U;
+
+// xa_is_internal(), xa_is_node(): low two bits 10, and above the sibling and zero entries.
+bool is_node(std::uint64_t entry) {
+  return (entry & 3U) == 2 && entry > 4096;
+}
+bool is_pointer(std::uint64_t entry) {
+  return (entry & 3U) == 0 && entry != 0;
+}
+
+}  // namespace
+
+std::vector<VirtAddr> walk_list(const Reader& reader, VirtAddr head, std::uint64_t node_offset,
+                                std::string_view what, std::size_t limit) {
+  std::vector<VirtAddr> objects;
+  std::unordered_set<std::uint64_t> seen;
+  auto node = reader.pointer_at(head, what);  // list_head.next comes first in the structure
+  while (node && *node != head) {
+    if (objects.size() == limit) {
+      reader.report(what, *node, fmt::format("the list does not end after {} objects", limit));
+      break;
+    }
+    if (!*node) {
+      reader.report(what, head,
+                    fmt::format("the list ends in NULL after {} objects", objects.size()));
+      break;
+    }
+    if (!seen.insert(node->value).second) {
+      reader.report(what, *node,
+                    fmt::format("the list comes back to this object after {}", objects.size()));
+      break;
+    }
+    const auto next = reader.pointer_at(*node, what);
+    if (!next) break;  // what cannot be read is no object
+    objects.push_back(*node - node_offset);
+    node = next;
+  }
+  return objects;
+}
+
+struct XArrayWalker::Walk {
+  std::string_view what;
+  const std::function<bool(std::uint64_t, VirtAddr)>& visit;
+  std::unordered_set<std::uint64_t> seen;
+};
+
+XArrayWalker::XArrayWalker(const types::TypeDb& types, Reader reader) : reader_(reader) {
+  const Layout array(types, reader_.diagnostics(), "xarray");
+  const Layout node(types, reader_.diagnostics(), "xa_node");
+  head_ = array.field<VirtAddr>("xa_head");
+  shift_ = node.field<std::uint8_t>("shift");
+  slots_ = node.offset_of("slots");
+  const auto slots = types.find_member("xa_node", "slots");
+  const auto count = slots ? types.element_count(types.resolve(slots->type)) : std::nullopt;
+  if (count && *count <= kSlotCountLimit) slot_count_ = *count;
+}
+
+void XArrayWalker::walk(VirtAddr xarray, std::string_view what,
+                        const std::function<bool(std::uint64_t, VirtAddr)>& visit) const {
+  const auto head = reader_.get(xarray, head_);
+  if (!head || !*head || !slots_ || slot_count_ == 0) return;
+  if (is_pointer(head->value)) {  // a single entry at index 0 needs no node
+    visit(0, *head);
+    return;
+  }
+  if (!is_node(head->value)) return;
+  Walk walk{what, visit, {}};
+  visit_node(walk, VirtAddr(head->value - 2), 0, 64);
+}
+
+bool XArrayWalker::visit_node(Walk& walk, VirtAddr node, std::uint64_t first_index,
+                              int parent_shift) const {
+  const auto shift = reader_.get(node, shift_);
+  if (!shift) return true;
+  // A child's shift is smaller than its parent's: that bounds the depth, whatever the image says.
+  if (*shift >= parent_shift || *shift >= 64) {
+    reader_.report(
+        walk.what, node,
+        fmt::format("XArray node with shift {} below one with shift {}", *shift, parent_shift));
+    return true;
+  }
+  if (!walk.seen.insert(node.value).second || walk.seen.size() > kNodeLimit) {
+    reader_.report(walk.what, node, "XArray node reached twice, or too many nodes");
+    return true;
+  }
+  std::uint64_t slots[kSlotCountLimit] = {};
+  const auto bytes =
+      std::as_writable_bytes(std::span(slots, static_cast<std::size_t>(slot_count_)));
+  if (const auto read = reader_.space().read_exact(node + *slots_, bytes); !read) {
+    reader_.report(walk.what, node, paging::to_string(read.error()));
+    return true;
+  }
+  for (std::uint64_t slot = 0; slot < slot_count_; ++slot) {
+    const std::uint64_t index = first_index + (slot << *shift);
+    if (*shift != 0 && is_node(slots[slot])) {
+      if (!visit_node(walk, VirtAddr(slots[slot] - 2), index, *shift)) return false;
+    } else if (is_pointer(slots[slot])) {
+      if (!walk.visit(index, VirtAddr(slots[slot]))) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace engram::kernel

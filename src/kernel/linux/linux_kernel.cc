@@ -1,0 +1,191 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/linux/linux_kernel.h"
+
+#include <fmt/core.h>
+
+#include "kernel/linux/module_symbols.h"
+#include "types/btf_finder.h"
+
+namespace engram::kernel {
+namespace {
+
+struct Types {
+  types::TypeDb db;
+  std::string source;
+};
+
+/// The first blob that decodes and describes a Linux kernel.
+std::optional<Types> decode(std::vector<types::BtfBlob> blobs, std::string_view where,
+                            Diagnostics& diagnostics) {
+  for (const auto& blob : blobs) {
+    auto db = types::TypeDb::from_btf(blob.bytes);
+    const auto text =
+        fmt::format("BTF of {} bytes at 0x{:x} ({})", blob.bytes.size(), blob.address, where);
+    if (!db) {
+      diagnostics.add(Level::warning, "types", text + ": " + db.error().text, blob.address);
+    } else if (!db->find_struct("task_struct")) {
+      diagnostics.add(Level::warning, "types", text + ": not the kernel's: no struct task_struct",
+                      blob.address);
+    } else {
+      diagnostics.add(Level::info, "types", fmt::format("{}: {} types", text, db->type_count()),
+                      blob.address);
+      return Types{std::move(*db), text};
+    }
+  }
+  return std::nullopt;
+}
+
+// Where the kernel's symbols say, else where a search of the image finds it, else anywhere in
+// physical memory.
+std::optional<Types> find_types(const paging::AddressSpace& space, const KernelMap& map,
+                                const types::SymbolTable& symbols, Diagnostics& diagnostics) {
+  if (const auto start = symbols.address_of("__start_BTF")) {
+    auto blob = types::read_btf(space, *start);
+    if (blob) {
+      std::vector<types::BtfBlob> one;
+      one.push_back(std::move(*blob));
+      if (auto found = decode(std::move(one), "symbol __start_BTF", diagnostics)) return found;
+    } else {
+      diagnostics.add(Level::warning, "types", "symbol __start_BTF: " + blob.error().text,
+                      start->value);
+    }
+  }
+  if (auto found =
+          decode(types::find_btf(space, map.image), "search of the kernel image", diagnostics))
+    return found;
+  return decode(types::find_btf(space.memory()), "search of physical memory", diagnostics);
+}
+
+const char* encoding_name(types::AddressEncoding encoding) {
+  switch (encoding) {
+    case types::AddressEncoding::absolute:
+      return "absolute addresses";
+    case types::AddressEncoding::base_relative:
+      return "relative to a base";
+    case types::AddressEncoding::absolute_percpu:
+      return "relative to a base, per-CPU absolute";
+    case types::AddressEncoding::pc_relative:
+      return "relative to their own place";
+  }
+  return "?";
+}
+
+}  // namespace
+
+Result<std::unique_ptr<LinuxKernel>> LinuxKernel::find(const image::Image& image,
+                                                       Diagnostics& diagnostics) {
+  std::unique_ptr<LinuxKernel> kernel;
+  std::string why = "nothing in it looks like the page tables of a kernel";
+  for_each_kernel_map(image, diagnostics, [&](const KernelMap& found) {
+    const paging::AddressSpace space(image.memory(), found.mode, found.root);
+    auto kallsyms = types::find_kallsyms(space, found.image, diagnostics);
+    if (!kallsyms) {
+      why = fmt::format("what is mapped at 0x{:x} has no symbols: {}",
+                        found.image.front().start.value, kallsyms.error().text);
+      return false;
+    }
+    auto symbols_source = fmt::format("kallsyms, {}", encoding_name(kallsyms->encoding));
+    diagnostics.add(Level::info, "kallsyms", kallsyms->description, kallsyms->names.value);
+    auto symbols = std::move(kallsyms->symbols).build();
+    // A candidate that maps the image is good enough to go on with: the kernel half may still be
+    // damaged.
+    const auto own = kernel_root(image.memory(), found, symbols);
+    if (!own) {
+      diagnostics.add(Level::warning, "kernel",
+                      "the kernel's own root could not be read; using that of: " + found.how);
+    }
+    const auto& map = own ? *own : found;
+    auto types = find_types(paging::AddressSpace(image.memory(), map.mode, map.root), map, symbols,
+                            diagnostics);
+    if (!types) {
+      why =
+          "the kernel has no BTF type information (CONFIG_DEBUG_INFO_BTF), or it is not in the "
+          "image";
+      return false;
+    }
+    kernel.reset(new LinuxKernel(image.memory(), diagnostics, map, std::move(symbols),
+                                 std::move(symbols_source), std::move(types->db),
+                                 std::move(types->source)));
+    kernel->read_vmcoreinfo(image.facts());
+    kernel->layout_ =
+        memory_layout(kernel->space_, kernel->map_, kernel->symbols_, kernel->vmcoreinfo_);
+    return true;
+  });
+  if (!kernel) return fail("no Linux kernel found in the image: {}", why);
+  return kernel;
+}
+
+LinuxKernel::LinuxKernel(const guest::Memory& memory, Diagnostics& diagnostics, KernelMap map,
+                         types::SymbolTable symbols, std::string symbols_source,
+                         types::TypeDb types, std::string types_source)
+    : map_(std::move(map)),
+      space_(memory, map_.mode, map_.root),
+      reader_(space_, diagnostics),
+      symbols_(std::move(symbols)),
+      symbols_source_(std::move(symbols_source)),
+      types_(std::move(types)),
+      types_source_(std::move(types_source)) {}
+
+// The kernel keeps the text of the note from boot on (kernel/crash_core.c, later
+// kernel/vmcore_info.c), so that it is there in images without notes, too.
+void LinuxKernel::read_vmcoreinfo(const image::Facts& facts) {
+  if (facts.vmcoreinfo) {
+    vmcoreinfo_ = facts.vmcoreinfo;
+    return;
+  }
+  const auto data = symbols_.address_of("vmcoreinfo_data");
+  const auto size = symbols_.address_of("vmcoreinfo_size");
+  if (!data || !size) return;
+  const auto text = reader_.pointer_at(*data, "vmcoreinfo_data");
+  const auto length = space_.load<std::uint64_t>(*size);
+  if (!text || !*text || !length || *length > kPageSize) return;
+  std::string value(static_cast<std::size_t>(*length), '\0');
+  if (space_.read_exact(*text, std::as_writable_bytes(std::span(value.data(), value.size())))) {
+    vmcoreinfo_ = std::move(value);
+  }
+}
+
+const types::SymbolTable& LinuxKernel::module_symbols() {
+  std::call_once(module_symbols_once_,
+                 [this] { module_symbols_ = read_module_symbols(reader_, types_, symbols_); });
+  return module_symbols_;
+}
+
+std::optional<std::string> LinuxKernel::symbolize(VirtAddr address) {
+  const types::SymbolTable* table = &symbols_;
+  auto location = table->find(address);
+  if (!location) {
+    table = &module_symbols();
+    location = table->find(address);
+  }
+  if (!location) return std::nullopt;
+  std::string text(table->name(*location->symbol));
+  if (location->offset != 0) text += fmt::format("+0x{:x}", location->offset);
+  const auto module = table->module_name(*location->symbol);
+  if (!module.empty()) text += fmt::format(" [{}]", module);
+  return text;
+}
+
+std::optional<VirtAddr> LinuxKernel::address_of(std::string_view symbol) {
+  if (const auto address = symbols_.address_of(symbol)) return address;
+  return module_symbols().address_of(symbol);
+}
+
+const Paths& LinuxKernel::paths() {
+  std::call_once(paths_once_,
+                 [this] { paths_ = std::make_unique<Paths>(reader_, types_, symbols_); });
+  return *paths_;
+}
+
+const Tasks& LinuxKernel::tasks() {
+  std::call_once(tasks_once_,
+                 [this] { tasks_ = std::make_unique<Tasks>(reader_, types_, symbols_); });
+  return *tasks_;
+}
+
+paging::AddressSpace LinuxKernel::space_at(PhysAddr root) const {
+  return {space_.memory(), map_.mode, root, /*cached=*/false};
+}
+
+}  // namespace engram::kernel

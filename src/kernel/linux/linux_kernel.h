@@ -1,0 +1,82 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The Linux kernel of an image: its address space, types and symbols, and the indexes over its
+// objects.
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/diagnostics.h"
+#include "base/result.h"
+#include "image/image.h"
+#include "kernel/linux/containers.h"
+#include "kernel/linux/kernel_map.h"
+#include "kernel/linux/path.h"
+#include "kernel/linux/reader.h"
+#include "kernel/linux/task.h"
+#include "types/kallsyms.h"
+#include "types/type_db.h"
+
+namespace engram::kernel {
+
+class LinuxKernel {
+ public:
+  /// Errors: no kernel in the image; the text says how far the best candidate came.
+  static Result<std::unique_ptr<LinuxKernel>> find(const image::Image& image,
+                                                   Diagnostics& diagnostics);
+
+  /// The kernel's own address space: the kernel half and nothing else.
+  [[nodiscard]] const paging::AddressSpace& space() const { return space_; }
+  [[nodiscard]] const KernelMap& map() const { return map_; }
+  [[nodiscard]] const MemoryLayout& layout() const { return layout_; }
+  [[nodiscard]] const types::TypeDb& types() const { return types_; }
+  /// For people: where the types come from.
+  [[nodiscard]] const std::string& types_source() const { return types_source_; }
+  [[nodiscard]] const std::string& symbols_source() const { return symbols_source_; }
+  [[nodiscard]] const Reader& reader() const { return reader_; }
+  /// Text of the VMCOREINFO that the kernel keeps for kdump.
+  [[nodiscard]] const std::optional<std::string>& vmcoreinfo() const { return vmcoreinfo_; }
+
+  /// The symbols of the kernel itself.
+  [[nodiscard]] const types::SymbolTable& symbols() const { return symbols_; }
+  /// Those of modules, BPF programs and ftrace trampolines, as /proc/kallsyms lists them behind the
+  /// kernel's.
+  [[nodiscard]] const types::SymbolTable& module_symbols();
+  /// 'name+0x10' or 'name+0x10 [module]', as the kernel prints an address; nothing outside all
+  /// symbols.
+  [[nodiscard]] std::optional<std::string> symbolize(VirtAddr address);
+  [[nodiscard]] std::optional<VirtAddr> address_of(std::string_view symbol);
+
+  [[nodiscard]] const Tasks& tasks();
+  [[nodiscard]] const Paths& paths();
+  /// The space of a task: its own root if it has one, else the kernel's.
+  [[nodiscard]] paging::AddressSpace space_at(PhysAddr root) const;
+
+ private:
+  LinuxKernel(const guest::Memory& memory, Diagnostics& diagnostics, KernelMap map,
+              types::SymbolTable symbols, std::string symbols_source, types::TypeDb types,
+              std::string types_source);
+  void read_vmcoreinfo(const image::Facts& facts);
+
+  KernelMap map_;
+  paging::AddressSpace space_;
+  Reader reader_;
+  types::SymbolTable symbols_;
+  std::string symbols_source_;
+  types::TypeDb types_;
+  std::string types_source_;
+  std::optional<std::string> vmcoreinfo_;
+  MemoryLayout layout_;
+
+  std::once_flag module_symbols_once_, tasks_once_, paths_once_;
+  types::SymbolTable module_symbols_;
+  std::unique_ptr<Tasks> tasks_;
+  std::unique_ptr<Paths> paths_;
+};
+
+}  // namespace engram::kernel

@@ -1,0 +1,63 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/linux/reader.h"
+
+#include <fmt/core.h>
+
+namespace engram::kernel {
+
+std::optional<std::uint64_t> Reader::scalar(VirtAddr object, std::uint64_t offset,
+                                            std::uint64_t size, bool is_signed,
+                                            std::string_view name) const {
+  std::uint64_t value = 0;
+  const auto bytes =
+      std::as_writable_bytes(std::span(&value, 1)).first(static_cast<std::size_t>(size));
+  if (const auto read = space_.read_exact(object + offset, bytes); !read) {
+    report(name, object, paging::to_string(read.error()));
+    return std::nullopt;
+  }
+  const unsigned unused_bits = 64 - 8 * static_cast<unsigned>(size);
+  if (is_signed && unused_bits != 0) {
+    value =
+        static_cast<std::uint64_t>(static_cast<std::int64_t>(value << unused_bits) >> unused_bits);
+  }
+  return value;
+}
+
+std::optional<std::string> Reader::text(VirtAddr object, const TextField& field) const {
+  if (!object || !field) return std::nullopt;
+  std::string buffer(static_cast<std::size_t>(field.size), '\0');
+  const auto bytes = std::as_writable_bytes(std::span(buffer.data(), buffer.size()));
+  if (const auto read = space_.read_exact(object + *field.offset, bytes); !read) {
+    report(field.name, object, paging::to_string(read.error()));
+    return std::nullopt;
+  }
+  buffer.resize(text_until_nul(bytes).size());
+  return buffer;
+}
+
+std::optional<std::string> Reader::text_at(VirtAddr address, std::size_t limit,
+                                           std::string_view what) const {
+  if (!address) return std::nullopt;
+  auto text = space_.load_text(address, limit);
+  if (!text) {
+    report(what, address, paging::to_string(text.error()));
+    return std::nullopt;
+  }
+  return std::move(*text);
+}
+
+std::optional<VirtAddr> Reader::pointer_at(VirtAddr address, std::string_view what) const {
+  const auto value = space_.load<std::uint64_t>(address);
+  if (!value) {
+    report(what, address, paging::to_string(value.error()));
+    return std::nullopt;
+  }
+  return VirtAddr(*value);
+}
+
+void Reader::report(std::string_view what, VirtAddr object, std::string_view reason) const {
+  diagnostics_.add(Level::warning, std::string(what), std::string(reason), object.value);
+}
+
+}  // namespace engram::kernel

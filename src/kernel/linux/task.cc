@@ -1,0 +1,298 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/linux/task.h"
+
+#include <fmt/core.h>
+
+#include <bit>
+
+namespace engram::kernel {
+namespace {
+
+constexpr std::uint32_t kKernelThread = 0x00200000;  // PF_KTHREAD, include/linux/sched.h
+constexpr std::int32_t kPidLimit =
+    4 * 1024 * 1024;  // PID_MAX_LIMIT on 64 bit, include/linux/threads.h
+constexpr std::uint32_t kNamespaceLevelLimit =
+    32;  // MAX_PID_NS_LEVEL, include/linux/pid_namespace.h
+constexpr std::size_t kThreadLimit = 1U << 22U;
+constexpr std::int16_t kPseudoTerminal = 4;  // TTY_DRIVER_TYPE_PTY, include/linux/tty_driver.h
+
+/// The value of an enumerator, or what it has always been.
+std::uint64_t enumerator(const types::TypeDb& types, std::string_view enumeration,
+                         std::string_view name, std::uint64_t otherwise) {
+  const auto type = types.find(enumeration, types::Kind::enumeration);
+  if (!type) return otherwise;
+  for (const auto& entry : types.enumerators(*type)) {
+    if (entry.name == name && entry.value >= 0) return static_cast<std::uint64_t>(entry.value);
+  }
+  return otherwise;
+}
+
+}  // namespace
+
+Tasks::Tasks(Reader reader, const types::TypeDb& types, const types::SymbolTable& symbols)
+    : reader_(reader),
+      xarrays_(types, reader),
+      init_task_(symbols.address_of("init_task")),
+      init_pid_ns_(symbols.address_of("init_pid_ns")) {
+  auto& diagnostics = reader_.diagnostics();
+  const Layout task(types, diagnostics, "task_struct");
+  pid_ = task.field<std::int32_t>("pid");
+  tgid_ = task.field<std::int32_t>("tgid");
+  exit_state_ = task.field<std::int32_t>("exit_state");
+  exit_code_ = task.field<std::int32_t>("exit_code");
+  flags_ = task.field<std::uint32_t>("flags");
+  state_ = task.first_of<std::uint64_t>({"__state", "state"});  // 2f064a59a11f, 5.14
+  start_time_ = task.field<std::uint64_t>("start_time");
+  start_boottime_ =
+      task.first_of<std::uint64_t>({"start_boottime", "real_start_time"});  // cf25e24db61c, 5.5
+  parent_ = task.field<VirtAddr>("parent");
+  real_parent_ = task.field<VirtAddr>("real_parent");
+  group_leader_ = task.field<VirtAddr>("group_leader");
+  mm_ = task.field<VirtAddr>("mm");
+  signal_ = task.field<VirtAddr>("signal");
+  thread_pid_ = task.field<VirtAddr>("thread_pid");
+  real_cred_ = task.field<VirtAddr>("real_cred");
+  fs_ = task.field<VirtAddr>("fs");
+  comm_ = task.text("comm");
+  tasks_ = task.offset_of("tasks");
+  thread_node_ = task.offset_of("thread_node");
+  const auto by_pid = enumerator(types, "pid_type", "PIDTYPE_PID", 0);
+  pid_links_ = task.offset_of(fmt::format("pid_links[{}]", by_pid));
+
+  const Layout signal(types, diagnostics, "signal_struct");
+  nr_threads_ = signal.field<std::int32_t>("nr_threads");
+  thread_head_ = signal.offset_of("thread_head");
+  signal_pgrp_ = signal.field<VirtAddr>(
+      fmt::format("pids[{}]", enumerator(types, "pid_type", "PIDTYPE_PGID", 2)));
+  signal_session_ = signal.field<VirtAddr>(
+      fmt::format("pids[{}]", enumerator(types, "pid_type", "PIDTYPE_SID", 3)));
+  signal_tty_ = signal.field<VirtAddr>("tty");
+
+  const Layout pid(types, diagnostics, "pid");
+  pid_level_ = pid.field<std::uint32_t>("level");
+  pid_first_task_ = pid.field<VirtAddr>(fmt::format("tasks[{}].first", by_pid));
+  pid_numbers_ = pid.offset_of("numbers");
+  const Layout upid(types, diagnostics, "upid");
+  upid_number_ = upid.field<std::uint32_t>("nr");
+  upid_size_ = upid.size();
+  namespace_idr_ = Layout(types, diagnostics, "pid_namespace").offset_of("idr.idr_rt");
+
+  const Layout cred(types, diagnostics, "cred");
+  cred_ = {cred.field<std::uint32_t>("uid.val"),   cred.field<std::uint32_t>("gid.val"),
+           cred.field<std::uint32_t>("euid.val"),  cred.field<std::uint32_t>("egid.val"),
+           cred.field<std::uint32_t>("suid.val"),  cred.field<std::uint32_t>("sgid.val"),
+           cred.field<std::uint32_t>("fsuid.val"), cred.field<std::uint32_t>("fsgid.val")};
+
+  const Layout tty(types, diagnostics, "tty_struct");
+  tty_driver_ = tty.field<VirtAddr>("driver");
+  tty_index_ = tty.field<std::int32_t>("index");
+  tty_name_ = tty.text("name");
+  const Layout driver(types, diagnostics, "tty_driver");
+  driver_major_ = driver.field<std::int32_t>("major");
+  driver_minor_start_ = driver.field<std::int32_t>("minor_start");
+  driver_type_ = driver.field<std::int16_t>("type");
+
+  const Layout mm(types, diagnostics, "mm_struct");
+  mm_pgd_ = mm.field<VirtAddr>("pgd");
+  exe_file_ = mm.field<VirtAddr>("exe_file");
+  const Layout fs(types, diagnostics, "fs_struct");
+  fs_pwd_ = fs.offset_of("pwd");
+  fs_root_ = fs.offset_of("root");
+}
+
+void Tasks::add_process(VirtAddr leader, std::optional<VirtAddr> root,
+                        std::vector<Task>& tasks) const {
+  const auto signal = reader_.follow(leader, signal_);
+  std::vector<VirtAddr> threads;
+  if (signal && thread_head_ && thread_node_) {
+    threads = walk_list(reader_, *signal + *thread_head_, *thread_node_,
+                        "signal_struct.thread_head", kThreadLimit);
+  }
+  // The leader itself is the first on its list of threads; a list that is damaged must not hide it.
+  tasks.push_back({leader, TaskSource::task_list, root});
+  for (const auto thread : threads) {
+    if (thread != leader) tasks.push_back({thread, TaskSource::task_list, root});
+  }
+}
+
+Result<std::vector<Task>> Tasks::walk_list_from_init() const {
+  if (!init_task_ || !tasks_)
+    return fail("tasks: the kernel has no symbol init_task or no task_struct.tasks");
+  std::vector<Task> tasks;
+  const VirtAddr head = *init_task_ + *tasks_;
+  for (const auto leader : walk_list(reader_, head, *tasks_, "task_struct.tasks")) {
+    add_process(leader, init_task_, tasks);
+  }
+  return tasks;
+}
+
+Result<std::vector<Task>> Tasks::walk_pid_namespace() const {
+  if (!init_pid_ns_ || !namespace_idr_ || !pid_links_) {
+    return fail(
+        "tasks: the kernel has no symbol init_pid_ns, no pid_namespace.idr or no "
+        "task_struct.pid_links");
+  }
+  std::vector<Task> tasks;
+  xarrays_.walk(*init_pid_ns_ + *namespace_idr_, "pid_namespace.idr",
+                [&](std::uint64_t, VirtAddr pid) {
+                  // A struct pid without a task names a process group or a session whose leader is
+                  // gone.
+                  if (const auto node = reader_.follow(pid, pid_first_task_)) {
+                    tasks.push_back({*node - *pid_links_, TaskSource::pid_ns, std::nullopt});
+                  }
+                  return tasks.size() < static_cast<std::size_t>(kPidLimit);
+                });
+  return tasks;
+}
+
+Result<const std::vector<Task>*> Tasks::list() const {
+  std::call_once(list_once_, [this] { list_ = walk_list_from_init(); });
+  if (!list_) return tl::unexpected(list_.error());
+  return &*list_;
+}
+
+Result<const std::vector<Task>*> Tasks::pid_namespace() const {
+  std::call_once(pid_namespace_once_, [this] { pid_namespace_ = walk_pid_namespace(); });
+  if (!pid_namespace_) return tl::unexpected(pid_namespace_.error());
+  return &*pid_namespace_;
+}
+
+std::vector<Task> Tasks::list_from(VirtAddr root) const {
+  std::vector<Task> tasks;
+  if (!tasks_ || !at(root)) return tasks;
+  // Only leaders are on the list; a thread's own node was never linked.
+  const auto leader = reader_.follow(root, group_leader_).value_or(root);
+  add_process(leader, root, tasks);
+  for (const auto other : walk_list(reader_, leader + *tasks_, *tasks_, "task_struct.tasks")) {
+    if (other != init_task_) add_process(other, root, tasks);
+  }
+  return tasks;
+}
+
+std::optional<Task> Tasks::at(VirtAddr address) const {
+  const auto id = pid(address);
+  const auto group = tgid(address);
+  const auto leader = reader_.follow(address, group_leader_);
+  const auto leader_pid = leader ? pid(*leader) : std::nullopt;
+  // A leader's pid is its group's number: what is no task_struct does not pass.
+  if (!id || !group || *id < 0 || *id > kPidLimit || leader_pid != group) {
+    reader_.report("tasks", address, "there is no task_struct at this address");
+    return std::nullopt;
+  }
+  return Task{address, TaskSource::direct, std::nullopt};
+}
+
+std::optional<std::int32_t> Tasks::parent_pid(VirtAddr task) const {
+  const auto parent = reader_.follow(task, parent_);
+  return parent ? tgid(*parent) : std::nullopt;
+}
+
+std::optional<std::int32_t> Tasks::real_parent_pid(VirtAddr task) const {
+  const auto parent = reader_.follow(task, real_parent_);
+  return parent ? tgid(*parent) : std::nullopt;
+}
+
+std::optional<std::int32_t> Tasks::number_of_pid(std::optional<VirtAddr> pid) const {
+  if (!pid || !pid_numbers_) return std::nullopt;
+  const auto number = reader_.get(*pid + *pid_numbers_, upid_number_);
+  return number ? std::optional(static_cast<std::int32_t>(*number)) : std::nullopt;
+}
+
+std::optional<std::int32_t> Tasks::process_group(VirtAddr task) const {
+  const auto signal = reader_.follow(task, signal_);
+  return signal ? number_of_pid(reader_.follow(*signal, signal_pgrp_)) : std::nullopt;
+}
+
+std::optional<std::int32_t> Tasks::session(VirtAddr task) const {
+  const auto signal = reader_.follow(task, signal_);
+  return signal ? number_of_pid(reader_.follow(*signal, signal_session_)) : std::nullopt;
+}
+
+std::optional<std::vector<std::int32_t>> Tasks::namespace_pids(VirtAddr task) const {
+  const auto pid = reader_.follow(task, thread_pid_);
+  const auto level = pid ? reader_.get(*pid, pid_level_) : std::nullopt;
+  if (!level || !pid_numbers_ || !upid_size_) return std::nullopt;
+  if (*level > kNamespaceLevelLimit) {
+    reader_.report("pid.level", *pid,
+                   fmt::format("level {}, at most {} expected", *level, kNamespaceLevelLimit));
+    return std::nullopt;
+  }
+  std::vector<std::int32_t> numbers;
+  for (std::uint64_t i = 0; i <= *level; ++i) {
+    const auto number = reader_.get(*pid + *pid_numbers_ + i * *upid_size_, upid_number_);
+    if (!number) return std::nullopt;
+    numbers.push_back(static_cast<std::int32_t>(*number));
+  }
+  return numbers;
+}
+
+std::optional<bool> Tasks::is_kernel_thread(VirtAddr task) const {
+  const auto value = flags(task);
+  return value ? std::optional((*value & kKernelThread) != 0) : std::nullopt;
+}
+
+// __task_state_index() in include/linux/sched.h and task_state_array in fs/proc/array.c.
+std::optional<char> Tasks::state(VirtAddr task) const {
+  constexpr std::uint64_t kReported = 0x7f;            // TASK_REPORT
+  constexpr std::uint64_t kIdle = 0x402;               // TASK_IDLE: uninterruptible, but no load
+  constexpr std::uint64_t kLockWaitOrFrozen = 0x9000;  // TASK_RTLOCK_WAIT (5.15), TASK_FROZEN (6.1)
+  const auto state = reader_.get(task, state_);
+  const auto exit = reader_.get(task, exit_state_);
+  if (!state || !exit) return std::nullopt;
+  if ((*state & kLockWaitOrFrozen) != 0) return 'D';
+  if ((*state & kIdle) == kIdle) return 'I';
+  return "RSDTtXZP"[std::bit_width((*state | static_cast<std::uint32_t>(*exit)) & kReported)];
+}
+
+std::optional<std::int32_t> Tasks::thread_count(VirtAddr task) const {
+  const auto signal = reader_.follow(task, signal_);
+  return signal ? reader_.get(*signal, nr_threads_) : std::nullopt;
+}
+
+Credentials Tasks::credentials(VirtAddr task) const {
+  const auto cred = reader_.follow(task, real_cred_);
+  if (!cred) return {};
+  return {reader_.get(*cred, cred_.uid),   reader_.get(*cred, cred_.gid),
+          reader_.get(*cred, cred_.euid),  reader_.get(*cred, cred_.egid),
+          reader_.get(*cred, cred_.suid),  reader_.get(*cred, cred_.sgid),
+          reader_.get(*cred, cred_.fsuid), reader_.get(*cred, cred_.fsgid)};
+}
+
+std::optional<Terminal> Tasks::terminal(VirtAddr task) const {
+  const auto signal = reader_.follow(task, signal_);
+  const auto tty = signal ? reader_.follow(*signal, signal_tty_) : std::nullopt;
+  const auto driver = tty ? reader_.follow(*tty, tty_driver_) : std::nullopt;
+  if (!driver) return std::nullopt;
+  const auto index = reader_.get(*tty, tty_index_);
+  const auto major = reader_.get(*driver, driver_major_);
+  const auto first_minor = reader_.get(*driver, driver_minor_start_);
+  const auto type = reader_.get(*driver, driver_type_);
+  auto name = reader_.text(*tty, tty_name_);
+  if (!index || !major || !first_minor || !type || !name) return std::nullopt;
+  // The slave sides of UNIX98 pseudo-terminals are called ptsN and live in /dev/pts.
+  if (*type == kPseudoTerminal && name->rfind("pts", 0) == 0) *name = fmt::format("pts/{}", *index);
+  const auto minor = static_cast<std::uint32_t>(*first_minor + *index);
+  const std::uint32_t number =
+      (minor & 0xffU) | static_cast<std::uint32_t>(*major) << 8U | (minor & ~0xffU) << 12U;
+  return Terminal{std::move(*name), number};
+}
+
+std::optional<PhysAddr> Tasks::page_table(VirtAddr mm) const {
+  const auto pgd = reader_.follow(mm, mm_pgd_);
+  if (!pgd) return std::nullopt;
+  const auto translation = reader_.space().translate(*pgd);
+  if (!translation) {
+    reader_.report("mm_struct.pgd", mm, paging::to_string(translation.error()));
+    return std::nullopt;
+  }
+  return translation->physical;
+}
+
+std::optional<VirtAddr> Tasks::in_fs(VirtAddr task, std::optional<std::uint64_t> offset) const {
+  const auto fs = reader_.follow(task, fs_);
+  if (!fs || !offset) return std::nullopt;
+  return *fs + *offset;
+}
+
+}  // namespace engram::kernel

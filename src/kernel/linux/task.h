@@ -1,0 +1,153 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Tasks: processes, their threads and kernel threads, from two independent sources.
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/units.h"
+#include "kernel/linux/containers.h"
+#include "kernel/linux/reader.h"
+#include "types/symbols.h"
+#include "types/type_db.h"
+
+namespace engram::kernel {
+
+enum class TaskSource : std::uint8_t {
+  task_list,  ///< the kernel's list of processes with each one's list of threads
+  pid_ns,     ///< the IDR of the initial PID namespace
+  direct,     ///< named by its address
+};
+
+/// Which task_struct, and how it was found. Everything else is read on demand by Tasks.
+struct Task {
+  VirtAddr address;
+  TaskSource source = TaskSource::direct;
+  std::optional<VirtAddr> root_task;  ///< for task_list: where the walk began
+};
+
+struct Credentials {
+  std::optional<std::uint32_t> uid, gid, euid, egid, suid, sgid, fsuid, fsgid;
+};
+
+struct Terminal {
+  std::string name;          ///< as ps prints it: pts/0, tty1, ttyS0
+  std::uint32_t number = 0;  ///< as field tty_nr of /proc/PID/stat: new_encode_dev() of its device
+};
+
+class Tasks {
+ public:
+  Tasks(Reader reader, const types::TypeDb& types, const types::SymbolTable& symbols);
+
+  /// All tasks of a source, walked once. The idle tasks are in neither: they have no process id.
+  /// Errors: the kernel lacks what the walk begins with (names it).
+  Result<const std::vector<Task>*> list() const;
+  Result<const std::vector<Task>*> pid_namespace() const;
+  /// The list that `root` is on, beginning with it; empty (and a diagnostics row) if it is no task.
+  [[nodiscard]] std::vector<Task> list_from(VirtAddr root) const;
+  /// The task at an address, if what lies there can be one; else a diagnostics row.
+  [[nodiscard]] std::optional<Task> at(VirtAddr address) const;
+
+  // Numbers are those of the initial namespaces. Nothing: the member cannot be read.
+  [[nodiscard]] std::optional<std::int32_t> pid(VirtAddr task) const {
+    return reader_.get(task, pid_);
+  }
+  [[nodiscard]] std::optional<std::int32_t> tgid(VirtAddr task) const {
+    return reader_.get(task, tgid_);
+  }
+  [[nodiscard]] std::optional<std::int32_t> parent_pid(
+      VirtAddr task) const;  ///< of the tracer while traced
+  [[nodiscard]] std::optional<std::int32_t> real_parent_pid(VirtAddr task) const;
+  [[nodiscard]] std::optional<std::int32_t> process_group(VirtAddr task) const;
+  [[nodiscard]] std::optional<std::int32_t> session(VirtAddr task) const;
+  /// The task's number in each PID namespace that sees it, outermost first.
+  [[nodiscard]] std::optional<std::vector<std::int32_t>> namespace_pids(VirtAddr task) const;
+
+  [[nodiscard]] std::optional<std::string> comm(VirtAddr task) const {
+    return reader_.text(task, comm_);
+  }
+  [[nodiscard]] std::optional<std::uint32_t> flags(VirtAddr task) const {
+    return reader_.get(task, flags_);
+  }
+  [[nodiscard]] std::optional<bool> is_kernel_thread(VirtAddr task) const;
+  /// R, S, D, T, t, X, Z, P or I, as /proc/PID/stat prints it.
+  [[nodiscard]] std::optional<char> state(VirtAddr task) const;
+  [[nodiscard]] std::optional<std::int32_t> exit_code(VirtAddr task) const {
+    return reader_.get(task, exit_code_);
+  }
+  [[nodiscard]] std::optional<std::int32_t> thread_count(VirtAddr task) const;
+  /// Nanoseconds of CLOCK_MONOTONIC and CLOCK_BOOTTIME.
+  [[nodiscard]] std::optional<std::uint64_t> start_time(VirtAddr task) const {
+    return reader_.get(task, start_time_);
+  }
+  [[nodiscard]] std::optional<std::uint64_t> start_boottime(VirtAddr task) const {
+    return reader_.get(task, start_boottime_);
+  }
+  /// The objective credentials (real_cred), which /proc shows.
+  [[nodiscard]] Credentials credentials(VirtAddr task) const;
+  [[nodiscard]] std::optional<Terminal> terminal(VirtAddr task) const;
+
+  /// The memory descriptor; nothing for kernel threads and zombies.
+  [[nodiscard]] std::optional<VirtAddr> mm(VirtAddr task) const {
+    return reader_.follow(task, mm_);
+  }
+  /// Physical address of the root page table of a memory descriptor.
+  [[nodiscard]] std::optional<PhysAddr> page_table(VirtAddr mm) const;
+  /// The open struct file of the executable of a memory descriptor.
+  [[nodiscard]] std::optional<VirtAddr> executable(VirtAddr mm) const {
+    return reader_.follow(mm, exe_file_);
+  }
+  /// Addresses of the struct path of the working directory and of the root directory.
+  [[nodiscard]] std::optional<VirtAddr> working_directory(VirtAddr task) const {
+    return in_fs(task, fs_pwd_);
+  }
+  [[nodiscard]] std::optional<VirtAddr> root_directory(VirtAddr task) const {
+    return in_fs(task, fs_root_);
+  }
+
+ private:
+  void add_process(VirtAddr leader, std::optional<VirtAddr> root, std::vector<Task>& tasks) const;
+  [[nodiscard]] std::optional<std::int32_t> number_of_pid(std::optional<VirtAddr> pid) const;
+  [[nodiscard]] std::optional<VirtAddr> in_fs(VirtAddr task,
+                                              std::optional<std::uint64_t> offset) const;
+  [[nodiscard]] Result<std::vector<Task>> walk_list_from_init() const;
+  [[nodiscard]] Result<std::vector<Task>> walk_pid_namespace() const;
+
+  Reader reader_;
+  XArrayWalker xarrays_;
+  std::optional<VirtAddr> init_task_, init_pid_ns_;
+
+  Field<std::int32_t> pid_, tgid_, exit_state_, exit_code_, nr_threads_;
+  Field<std::uint32_t> flags_;
+  Field<std::uint64_t> state_, start_time_, start_boottime_;
+  Field<VirtAddr> parent_, real_parent_, group_leader_, mm_, signal_, thread_pid_, real_cred_, fs_;
+  TextField comm_;
+  std::optional<std::uint64_t> tasks_, thread_node_, pid_links_;
+
+  Field<VirtAddr> signal_pgrp_, signal_session_, signal_tty_;
+  std::optional<std::uint64_t> thread_head_;
+
+  Field<std::uint32_t> pid_level_, upid_number_;
+  Field<VirtAddr> pid_first_task_;
+  std::optional<std::uint64_t> pid_numbers_, upid_size_, namespace_idr_;
+
+  struct CredentialFields {
+    Field<std::uint32_t> uid, gid, euid, egid, suid, sgid, fsuid, fsgid;
+  } cred_;
+  Field<VirtAddr> tty_driver_, mm_pgd_, exe_file_;
+  Field<std::int32_t> tty_index_, driver_major_, driver_minor_start_;
+  Field<std::int16_t> driver_type_;
+  TextField tty_name_;
+  std::optional<std::uint64_t> fs_pwd_, fs_root_;
+
+  mutable std::once_flag list_once_, pid_namespace_once_;
+  mutable Result<std::vector<Task>> list_;
+  mutable Result<std::vector<Task>> pid_namespace_;
+};
+
+}  // namespace engram::kernel

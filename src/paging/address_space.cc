@@ -1,0 +1,279 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "paging/address_space.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "paging/format.h"
+#include "paging/walk_cache.h"
+#include "paging/x86_64.h"
+
+namespace engram::paging {
+namespace {
+
+constexpr std::uint64_t kTableSpan = entry_span(2);  // of a table of level 1
+
+tl::unexpected<Fault> not_an_address(VirtAddr address) {
+  return tl::unexpected(Fault{address, Reason::non_canonical, 0, {}, 0});
+}
+
+tl::unexpected<Fault> entry_fault(const guest::Memory& memory, VirtAddr address, unsigned level,
+                                  PhysAddr at) {
+  std::array<std::byte, kEntrySize> entry;
+  const bool absent = memory.read(at, entry).stop == guest::Stop::absent;
+  const Reason reason = absent ? Reason::table_absent : Reason::table_unreadable;
+  return tl::unexpected(Fault{address, reason, level, at, 0});
+}
+
+Fault page_fault(VirtAddr address, PhysAddr physical, guest::Stop stop) {
+  const bool absent = stop == guest::Stop::absent;
+  return {address, absent ? Reason::page_absent : Reason::page_unreadable, 0, physical, 0};
+}
+
+// A cached step in one word: physical address 51:12, page shift 8:3 (0: a table), rights 2:0.
+constexpr std::uint64_t kWritable = 1U << 0U;
+constexpr std::uint64_t kExecutable = 1U << 1U;
+constexpr std::uint64_t kUser = 1U << 2U;
+constexpr unsigned kShiftAt = 3;
+constexpr std::uint64_t kShiftMask = 63;
+
+std::uint64_t pack(PhysAddr physical, Access access, std::uint64_t page_size) {
+  const auto shift = page_size == 0 ? 0U : static_cast<unsigned>(std::countr_zero(page_size));
+  return physical.value | (access.writable ? kWritable : 0) |
+         (access.executable ? kExecutable : 0) | (access.user ? kUser : 0) |
+         static_cast<std::uint64_t>(shift) << kShiftAt;
+}
+
+/// The `span` bytes of `page` around the address that it was found for.
+std::uint64_t pack_piece(const Translation& page, std::uint64_t span) {
+  return pack(PhysAddr(align_down(page.physical.value, span)), page.access, page.page_size);
+}
+
+constexpr PhysAddr packed_physical(std::uint64_t step) {
+  return PhysAddr(align_down(step, kPageSize));
+}
+constexpr unsigned packed_shift(std::uint64_t step) {
+  return step >> kShiftAt & kShiftMask;
+}
+constexpr Access packed_access(std::uint64_t step) {
+  return {.writable = (step & kWritable) != 0,
+          .executable = (step & kExecutable) != 0,
+          .user = (step & kUser) != 0};
+}
+
+/// `step` stands for `span` bytes of address space.
+PhysAddr physical_of(std::uint64_t step, VirtAddr address, std::uint64_t span) {
+  return packed_physical(step) + offset_in(span, address);
+}
+Translation unpack(std::uint64_t step, VirtAddr address, std::uint64_t span) {
+  return {physical_of(step, address, span), 1ULL << packed_shift(step), packed_access(step)};
+}
+
+}  // namespace
+
+const Format* find_format(Mode mode) {
+  switch (mode.architecture) {
+    case Architecture::x86_64:
+      return find_x86_64_format(mode.levels);
+    case Architecture::arm64:
+    case Architecture::unknown:
+      break;
+  }
+  return nullptr;
+}
+
+Result<Translation, Fault> descend(const guest::Memory& memory, const Format& format,
+                                   VirtAddr address, WalkState& state) {
+  auto [table, level, access] = state;
+  while (true) {
+    const PhysAddr at = table + table_index(address, level) * kEntrySize;
+    const auto word = memory.load_word(at);
+    if (!word) return entry_fault(memory, address, level, at);
+    const Entry entry = format.decode(*word, level);
+    switch (entry.kind) {
+      case Entry::Kind::table:
+        table = entry.physical;
+        --level;
+        access = both(access, entry.access);
+        continue;
+      case Entry::Kind::page: {
+        state = {table, level, access};
+        const std::uint64_t size = entry_span(level);
+        return Translation{entry.physical + offset_in(size, address), size,
+                           both(access, entry.access)};
+      }
+      case Entry::Kind::not_present:
+        return tl::unexpected(Fault{address, Reason::not_present, level, at, *word});
+      case Entry::Kind::reserved_bits:
+        return tl::unexpected(Fault{address, Reason::reserved_bits, level, at, *word});
+    }
+  }
+}
+
+Result<Translation, Fault> walk(const guest::Memory& memory, Mode mode, PhysAddr root,
+                                VirtAddr address) {
+  return AddressSpace(memory, mode, root, false).translate(address);
+}
+
+/// Two tables, so that a search through the direct map (large pages) does not evict the small
+/// pages.
+class AddressSpace::Cache {
+ public:
+  /// Calls `found` with the packed step of `address` and the bytes that it stands for.
+  template <class Found>
+  [[nodiscard]] bool find(VirtAddr address, Found found) const {
+    if (const auto step = pages_.find(address.value / kPageSize)) {
+      found(*step, kPageSize);
+      return true;
+    }
+    const auto step = tables_.find(address.value / kTableSpan);
+    if (!step || packed_shift(*step) == 0) return false;
+    found(*step, kTableSpan);
+    return true;
+  }
+
+  /// The table of level 1 that translates `address`.
+  [[nodiscard]] std::optional<WalkState> find_table(VirtAddr address) const {
+    const auto step = tables_.find(address.value / kTableSpan);
+    if (!step || packed_shift(*step) != 0) return std::nullopt;
+    return WalkState{packed_physical(*step), 1, packed_access(*step)};
+  }
+
+  void store_page(VirtAddr address, const Translation& page) {
+    if (page.page_size == kPageSize) {
+      pages_.store(address.value / kPageSize, pack_piece(page, kPageSize));
+    } else {
+      tables_.store(address.value / kTableSpan, pack_piece(page, kTableSpan));
+    }
+  }
+  void store_table(VirtAddr address, const WalkState& table) {
+    tables_.store(address.value / kTableSpan, pack(table.table, table.access, 0));
+  }
+
+ private:
+  static constexpr std::size_t kSlots = 2048;
+
+  WalkCache<kSlots> pages_;  ///< by 4 KiB: 8 MiB of small pages
+  WalkCache<kSlots>
+      tables_;  ///< by 2 MiB: the table of level 1, or that piece of a large page; 4 GiB
+};
+
+AddressSpace::AddressSpace(const guest::Memory& memory, Mode mode, PhysAddr root, bool cached)
+    : memory_(&memory),
+      mode_(mode),
+      format_(find_format(mode)),
+      root_(format_ == nullptr ? root : PhysAddr(root.value & format_->root_mask)),
+      cache_(cached && format_ != nullptr ? std::make_shared<Cache>() : nullptr) {}
+
+Result<Translation, Fault> AddressSpace::translate(VirtAddr address) const {
+  if (cache_ != nullptr) {
+    Translation found;
+    const auto take = [&](std::uint64_t step, std::uint64_t span) {
+      found = unpack(step, address, span);
+    };
+    if (cache_->find(address, take)) return found;
+  }
+  return translate_uncached(address);
+}
+
+Result<Translation, Fault> AddressSpace::translate_uncached(VirtAddr address) const {
+  if (format_ == nullptr || !format_->is_canonical(address)) return not_an_address(address);
+  if (cache_ == nullptr) {
+    WalkState state{root_, format_->levels};
+    return descend(*memory_, *format_, address, state);
+  }
+  const auto table = cache_->find_table(address);
+  WalkState state = table.value_or(WalkState{root_, format_->levels});
+  auto page = descend(*memory_, *format_, address, state);
+  if (!page) return page;
+  cache_->store_page(address, *page);
+  if (state.level == 1 && !table) cache_->store_table(address, state);
+  return page;
+}
+
+ReadOutcome AddressSpace::read(VirtAddr from, MutableBytes to) const {
+  std::size_t done = 0;
+  while (done < to.size()) {
+    const VirtAddr at = from + done;
+    const auto page = translate(at);
+    if (!page) return {done, page.error()};
+    const std::uint64_t in_page = page->page_size - offset_in(page->page_size, at);
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(in_page, to.size() - done));
+    const auto got = memory_->read(page->physical, to.subspan(done, count));
+    done += got.count;
+    if (!got.complete()) {
+      return {done, page_fault(at + got.count, page->physical + got.count, got.stop)};
+    }
+  }
+  return {done, std::nullopt};
+}
+
+Result<void, Fault> AddressSpace::read_exact(VirtAddr from, MutableBytes to) const {
+  const ReadOutcome outcome = read(from, to);
+  if (outcome.fault) return tl::unexpected(*outcome.fault);
+  return {};
+}
+
+std::optional<std::uint64_t> AddressSpace::load_aligned(VirtAddr from) const {
+  PhysAddr physical;
+  const auto take = [&](std::uint64_t step, std::uint64_t span) {
+    physical = physical_of(step, from, span);
+  };
+  if (cache_ == nullptr || !cache_->find(from, take)) {
+    const auto page = translate_uncached(from);
+    if (!page) return std::nullopt;
+    physical = page->physical;
+  }
+  return memory_->load_word(physical);
+}
+
+Result<std::string, Fault> AddressSpace::load_text(VirtAddr from, std::size_t limit) const {
+  constexpr std::size_t kStep = 256;  // most names are shorter
+  std::array<std::byte, kStep> buffer;
+  std::string text;
+  while (text.size() < limit) {
+    const auto count = std::min(kStep, limit - text.size());
+    const ReadOutcome got = read(from + text.size(), std::span(buffer).first(count));
+    const std::string_view piece = text_until_nul(Bytes(buffer).first(got.count));
+    text += piece;
+    if (piece.size() < got.count) return text;
+    if (got.fault) return tl::unexpected(*got.fault);
+  }
+  return text;
+}
+
+std::string to_string(const Fault& fault) {
+  const std::uint64_t address = fault.address.value;
+  const std::uint64_t at = fault.entry_address.value;
+  const auto entry = [&](const char* what) {
+    return fmt::format("{:#x}: page-table entry at {:#x}, level {}, {} ({:#x})", address, at,
+                       fault.level, what, fault.entry);
+  };
+  const auto table = [&](const char* what) {
+    return fmt::format("{:#x}: page table of level {} with the entry at {:#x} {}", address,
+                       fault.level, at, what);
+  };
+  const auto page = [&](guest::Stop stop) {
+    return fmt::format("{:#x}: physical address {:#x} is {}", address, at, guest::to_string(stop));
+  };
+  switch (fault.reason) {
+    case Reason::non_canonical:
+      return fmt::format("{:#x}: not an address of this paging mode", address);
+    case Reason::not_present:
+      return entry("is not present");
+    case Reason::reserved_bits:
+      return entry("has reserved bits set");
+    case Reason::table_absent:
+      return table("is not in the image");
+    case Reason::table_unreadable:
+      return table("is not readable (the image file is cut or failing)");
+    case Reason::page_absent:
+      return page(guest::Stop::absent);
+    case Reason::page_unreadable:
+      return page(guest::Stop::unreadable);
+  }
+  return fmt::format("{:#x}: unknown fault", address);
+}
+
+}  // namespace engram::paging

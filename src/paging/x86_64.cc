@@ -1,0 +1,57 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "paging/x86_64.h"
+
+namespace engram::paging {
+namespace {
+
+// Intel SDM volume 3, 4.5.4 "Linear-Address Translation with 4-Level Paging and 5-Level Paging",
+// tables 4-14 (PML5E) to 4-20 (PTE).
+constexpr std::uint64_t kPresent = 1U << 0U;
+constexpr std::uint64_t kWritable = 1U << 1U;
+constexpr std::uint64_t kUser = 1U << 2U;
+constexpr std::uint64_t kPageSizeBit = 1U << 7U;  // in a PTE the same bit is PAT
+constexpr std::uint64_t kLargePagePat = 1U << 12U;
+constexpr std::uint64_t kNoExecute = 1ULL << 63U;
+// Bits 51:12; 62:52 are for software and protection keys. Where MAXPHYADDR is below 52 the bits
+// above it are reserved; an image does not say what it was, so such an address is just not there.
+constexpr std::uint64_t kAddressMask = 0x000f'ffff'ffff'f000;
+// The highest level whose entries may map a page: PDPTE.PS is 1 GiB, bit 7 above it is reserved.
+constexpr unsigned kHighestPageLevel = 3;
+
+Entry decode(std::uint64_t entry, unsigned level) {
+  if ((entry & kPresent) == 0) return {};
+  const Access access{.writable = (entry & kWritable) != 0,
+                      .executable = (entry & kNoExecute) == 0,
+                      .user = (entry & kUser) != 0};
+  const PhysAddr physical(entry & kAddressMask);
+  if (level == 1) return {Entry::Kind::page, access, physical};
+  if ((entry & kPageSizeBit) == 0) return {Entry::Kind::table, access, physical};
+  if (level > kHighestPageLevel) return {Entry::Kind::reserved_bits, {}, {}};
+
+  const PhysAddr page(physical.value & ~kLargePagePat);
+  const std::uint64_t below_page = entry_span(level) - 1;  // bits 20:13 or 29:13 must be zero
+  if ((page.value & below_page) != 0) return {Entry::Kind::reserved_bits, {}, {}};
+  return {Entry::Kind::page, access, page};
+}
+
+// CR3: bits 11:0 are PCID or PCD/PWT, 62:61 LAM, 63 says whether a load of CR3 keeps the TLB.
+constexpr Format kFourLevels{
+    .levels = 4, .address_bits = 48, .root_mask = kAddressMask, .decode = decode};
+constexpr Format kFiveLevels{
+    .levels = 5, .address_bits = 57, .root_mask = kAddressMask, .decode = decode};
+
+}  // namespace
+
+const Format* find_x86_64_format(unsigned levels) {
+  switch (levels) {
+    case 4:
+      return &kFourLevels;
+    case 5:
+      return &kFiveLevels;
+    default:
+      return nullptr;
+  }
+}
+
+}  // namespace engram::paging

@@ -1,0 +1,14 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Page tables of x86-64 processors in long mode.
+
+#include "paging/format.h"
+
+namespace engram::paging {
+
+/// The format with 4 or 5 levels (CR4.LA57); null for any other number.
+[[nodiscard]] const Format* find_x86_64_format(unsigned levels);
+
+}  // namespace engram::paging

@@ -1,0 +1,73 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The check that a BTF blob passes before anything decodes it: libbpf believes names, type numbers
+// and lengths as they stand, and bytes from a memory image may say anything.
+
+#include <cstdint>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "types/type_db.h"
+
+namespace engram::types::btf {
+
+/// The sections of a blob; all lie inside it.
+struct Sections {
+  std::uint64_t total = 0;        ///< bytes of the blob by its own header; more may follow
+  std::uint64_t types_start = 0;  ///< offset in the blob
+  Bytes types;
+  std::uint64_t strings_start = 0;  ///< offset in the blob
+  Bytes strings;
+  Bytes layout;  ///< of KindLayout, empty if there is none
+};
+
+/// The length of a blob by its header, which begins `bytes`; the rest of the blob need not be
+/// there. Errors: fewer bytes than a header, no BTF header, sections out of order or overlapping,
+/// more than kBlobLimit.
+[[nodiscard]] Result<std::uint64_t> declared_length(Bytes bytes);
+
+/// Errors: as declared_length(), and a header or section that ends outside `blob`.
+[[nodiscard]] Result<Sections> find_sections(Bytes blob);
+
+/// What a module's BTF continues.
+struct Base {
+  const TypeDb* types = nullptr;    ///< null for a kernel's own BTF
+  std::uint32_t type_count = 1;     ///< void included; the number of the first type of the blob
+  std::uint32_t string_length = 0;  ///< bytes; the offset of the blob's first string
+};
+
+struct Checked {
+  /// Where each type of the blob begins in the type section, and last the section's end.
+  std::vector<std::uint32_t> offsets;
+  /// Numbers, ascending, of types that libbpf cannot step over: kinds newer than kKnownKinds,
+  /// described by the blob's layout section, and records with more than 65,535 elements.
+  std::vector<TypeId> foreign;
+  /// The encoder told signed enums from unsigned ones (pahole 1.24, kernel 6.0): some enum is
+  /// marked as signed, or some has 64-bit values. Before that, all values were 32-bit signed.
+  bool marks_signed_enums = false;
+
+  [[nodiscard]] std::uint32_t type_count() const {
+    return static_cast<std::uint32_t>(offsets.size()) - 1;
+  }
+};
+
+/// Checks every string, record, name and type number.
+/// Errors: the first thing wrong, with the type's number and the offset in the blob.
+[[nodiscard]] Result<Checked> check(const Sections& sections, const Base& base);
+
+/// Checks that chains of pointers, arrays, typedefs and modifiers end, that no type contains
+/// itself, and that members lie in their structures: what is left to check once each record is
+/// known to be right. Errors: the first thing wrong, with the type's number and the offset in the
+/// blob.
+[[nodiscard]] Result<void> check_nesting(const Sections& sections, const Base& base,
+                                         const Checked& checked);
+
+/// The same types under a plain 24-byte header, each foreign one replaced by a forward declaration
+/// of its name, so that all numbers stay.
+[[nodiscard]] std::vector<std::byte> without_foreign(const Sections& sections, const Base& base,
+                                                     const Checked& checked);
+
+}  // namespace engram::types::btf
