@@ -68,10 +68,11 @@ class Core {
   void warn(std::string text) { contents_.notices.push_back({Level::warning, std::move(text)}); }
 
   Result<Contents> finish() && {
-    const auto readable = [](const Range& range) { return range.readable > 0; };
     const std::vector<Range>& ranges = contents_.ranges;
-    if (std::none_of(ranges.begin(), ranges.end(), readable)) {
-      return fail("elf: none of the {} memory segments has a byte in the file", ranges.size());
+    const std::string losses = contents_.notices.empty() ? "" : "; " + contents_.notices[0].text;
+    if (ranges.empty()) return fail("elf: no memory segment (PT_LOAD) in it{}", losses);
+    if (std::none_of(ranges.begin(), ranges.end(), [](const Range& r) { return r.readable > 0; })) {
+      return fail("elf: the file has no byte of its {} memory segments{}", ranges.size(), losses);
     }
     // The core of a process has virtual addresses only: every p_paddr is 0. One segment alone may
     // well be a machine's whole memory.

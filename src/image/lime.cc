@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <limits>
 #include <optional>
 #include <string>
@@ -37,7 +38,12 @@ class Reader {
 
   Result<Contents> read() {
     while (offset_.value < file_.size() && read_range()) ++index_;
-    if (contents_.regions.empty()) return fail("lime: {}", stopped_);
+    const auto usable = [](const guest::Region& r) {
+      return r.backing != guest::Backing::unreadable;
+    };
+    if (std::none_of(contents_.regions.begin(), contents_.regions.end(), usable)) {
+      return fail("lime: {}", stopped_);
+    }
     if (!stopped_.empty()) {
       contents_.notices.push_back({Level::warning, "lime: " + stopped_});
     }

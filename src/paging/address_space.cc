@@ -3,6 +3,7 @@
 #include "paging/address_space.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 
 #include "paging/format.h"

@@ -145,7 +145,7 @@ class AddressSpace {
                                  const std::function<bool(const Mapping&)>& visit) const;
 
   static constexpr std::uint64_t kTableLimit = 1U << 22U;
-  static constexpr std::uint64_t kShareLimit = 16;
+  static constexpr std::uint64_t kShareLimit = 4;
 
  private:
   class Cache;

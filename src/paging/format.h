@@ -71,8 +71,8 @@ struct WalkState {
   Access access{.writable = true, .executable = true, .user = true};
 };
 
-/// Follows the tables from `state` down to a page. `state` ends at the table that held the last
-/// entry.
+/// Follows the tables from `state` down to the page of `address`. If there is one, `state` ends at
+/// the table that holds its entry.
 [[nodiscard]] Result<Translation, Fault> descend(const guest::Memory& memory, const Format& format,
                                                  VirtAddr address, WalkState& state);
 

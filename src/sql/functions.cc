@@ -20,9 +20,9 @@ using tables::Value;
 using Arguments = std::span<sqlite3_value*>;
 using Function = Result<Value> (*)(const FunctionContext&, Arguments);
 
-// --- Arguments ---------------------------------------------------------------------------------------
-
-bool is_null(sqlite3_value* value) { return sqlite3_value_type(value) == SQLITE_NULL; }
+bool is_null(sqlite3_value* value) {
+  return sqlite3_value_type(value) == SQLITE_NULL;
+}
 
 std::string_view text_of(sqlite3_value* value) {
   const auto* text = reinterpret_cast<const char*>(sqlite3_value_text(value));
@@ -67,7 +67,8 @@ Result<std::optional<PhysAddr>> root_argument(std::string_view function, Argumen
   return std::optional(PhysAddr(root));
 }
 
-Result<void> require_kernel(const FunctionContext& context, std::string_view function, bool has_lookup) {
+Result<void> require_kernel(const FunctionContext& context, std::string_view function,
+                            bool has_lookup) {
   if (!has_lookup || !context.lookups.ready) return fail("{}: no kernel", function);
   return context.lookups.ready();
 }
@@ -80,8 +81,6 @@ Value null_because(const FunctionContext& context, std::string_view function, st
   }
   return Null{};
 }
-
-// --- The functions -----------------------------------------------------------------------------------
 
 Result<Value> addr(const FunctionContext&, Arguments arguments) {
   if (is_null(arguments[0])) return Null{};
@@ -133,7 +132,9 @@ Result<Value> translate(const FunctionContext& context, Arguments arguments) {
   return tables::cell(*physical);
 }
 
-std::string bare_hex(std::uint64_t address) { return fmt::format("{:016x}", address); }
+std::string bare_hex(std::uint64_t address) {
+  return fmt::format("{:016x}", address);
+}
 
 /// The second number of "vaddr(0xROOT, 0xADDRESS)".
 std::optional<std::uint64_t> parse_vaddr(std::string_view text) {
@@ -165,13 +166,12 @@ Result<Value> expect(const FunctionContext&, Arguments arguments) {
   return to_value(arguments[0]);
 }
 
-// --- Registration ------------------------------------------------------------------------------------
-
 struct Entry {
   const char* name;
   int least_arguments;
   int most_arguments;
-  bool may_be_hoisted;  ///< SQLite may call it once, before the first row, if its arguments are constant
+  bool may_be_hoisted;  ///< SQLite may call it once, before the first row, if its arguments are
+                        ///< constant
   Function function;
 };
 
@@ -189,15 +189,19 @@ constexpr std::array<Entry, 7> kFunctions{{
 constexpr std::array<FunctionDoc, 7> kDocs{{
     {"addr(x)", "the address x as text: 0x and lower-case hexadecimal digits"},
     {"symbol(address)",
-     "the kernel symbol that covers an address, as the kernel prints it: name+0x10 [module]; NULL if "
+     "the kernel symbol that covers an address, as the kernel prints it: name+0x10 [module]; NULL "
+     "if "
      "there is none"},
     {"address_of(name)", "the address of a kernel symbol; NULL if there is none of that name"},
     {"read_bytes(address, count [, root])",
-     "count bytes (at most 16 MiB) of virtual memory as a blob, through the kernel's page tables or "
-     "those at the physical address root; NULL, and a diagnostics row, if any of them cannot be read"},
+     "count bytes (at most 16 MiB) of virtual memory as a blob, through the kernel's page tables "
+     "or "
+     "those at the physical address root; NULL, and a diagnostics row, if any of them cannot be "
+     "read"},
     {"translate(address [, root])",
      "the physical address behind a virtual one; NULL, and a diagnostics row, if it is not mapped"},
-    {"raw_vaddr(x)", "an address as 16 hexadecimal digits without 0x; also of text vaddr(0x..., 0x...)"},
+    {"raw_vaddr(x)",
+     "an address as 16 hexadecimal digits without 0x; also of text vaddr(0x..., 0x...)"},
     {"expect(value, message)", "the value; if it is NULL, the query fails with the message"},
 }};
 
@@ -220,7 +224,8 @@ void call(sqlite3_context* context, int count, sqlite3_value** arguments) {
 template <std::size_t index>
 int register_one(sqlite3* database, FunctionContext& context) {
   const Entry& entry = kFunctions[index];
-  const int flags = SQLITE_UTF8 | SQLITE_INNOCUOUS | (entry.may_be_hoisted ? SQLITE_DETERMINISTIC : 0);
+  const int flags =
+      SQLITE_UTF8 | SQLITE_INNOCUOUS | (entry.may_be_hoisted ? SQLITE_DETERMINISTIC : 0);
   for (int count = entry.least_arguments; count <= entry.most_arguments; ++count) {
     const int result = sqlite3_create_function_v2(database, entry.name, count, flags, &context,
                                                   call<index>, nullptr, nullptr, nullptr);
@@ -231,7 +236,9 @@ int register_one(sqlite3* database, FunctionContext& context) {
 
 }  // namespace
 
-std::span<const FunctionDoc> function_docs() { return kDocs; }
+std::span<const FunctionDoc> function_docs() {
+  return kDocs;
+}
 
 Result<void> register_functions(sqlite3* database, FunctionContext& context) {
   const auto all = [&]<std::size_t... index>(std::index_sequence<index...>) {

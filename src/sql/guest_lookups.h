@@ -22,13 +22,14 @@ struct GuestLookups {
   /// Called before any of the others. Its error (no kernel was found) fails the query.
   std::function<Result<void>()> ready;
 
-  /// "name", "name+0x10" or "name+0x10 [module]", as the kernel prints; nothing if no symbol covers it.
+  /// "name", "name+0x10" or "name+0x10 [module]", as the kernel prints; nothing if no symbol covers
+  /// it.
   std::function<std::optional<std::string>(VirtAddr)> symbol;
 
   std::function<std::optional<VirtAddr>(std::string_view)> address_of;
 
-  /// Exactly that many bytes, through the page tables at `root` (the kernel's if there is none given).
-  /// An error (any byte cannot be read) is NULL in SQL and a diagnostics row.
+  /// Exactly that many bytes, through the page tables at `root` (the kernel's if there is none
+  /// given). An error (any byte cannot be read) is NULL in SQL and a diagnostics row.
   std::function<Result<std::vector<std::byte>>(VirtAddr, std::size_t, std::optional<PhysAddr> root)>
       read;
 

@@ -52,8 +52,8 @@ class RowCache {
   /// Null if the column was not asked for in build().
   [[nodiscard]] const tables::Value* at(std::size_t row, std::size_t column) const;
 
-  /// The rows whose cell may equal `value`, which has the column's type: all that do, and those with
-  /// a cell of another type, for SQLite to compare.
+  /// The rows whose cell may equal `value`, which has the column's type: all that do, and those
+  /// with a cell of another type, for SQLite to compare.
   [[nodiscard]] std::vector<std::uint32_t> candidates(std::size_t column,
                                                       const tables::Value& value);
 

@@ -8,7 +8,8 @@
 namespace engram::sql {
 namespace {
 
-constexpr std::uint64_t kGolden = 0x9e3779b97f4a7c15;  // 2^64 / golden ratio, as in Fibonacci hashing
+constexpr std::uint64_t kGolden =
+    0x9e3779b97f4a7c15;  // 2^64 / golden ratio, as in Fibonacci hashing
 
 std::uint64_t combine(std::uint64_t seed, std::uint64_t value) {
   const std::uint64_t mixed = (seed ^ value) * kGolden;

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// One table's place in a running statement: walks the table the first time, and from the second time
-// on serves the same rows out of a cache.
+// One table's place in a running statement: walks the table the first time, and from the second
+// time on serves the same rows out of a cache.
 //
 // The first walk pulls row by row, so that LIMIT stops it and nothing is computed that nobody asked
 // for. A statement that comes back for the same rows is a join (or a correlated subquery): then the
@@ -69,10 +69,10 @@ class TableScan {
   const Binding* binding_;
   Request request_;
   bool at_end_ = true;
-  bool walked_ = false;       ///< request_ has been served before
-  bool too_big_ = false;      ///< the rows of request_ exceed the cache
+  bool walked_ = false;   ///< request_ has been served before
+  bool too_big_ = false;  ///< the rows of request_ exceed the cache
   std::unique_ptr<tables::Cursor> cursor_;
-  std::optional<std::int64_t> row_id_;                       ///< of the cursor's row, once asked for
+  std::optional<std::int64_t> row_id_;                    ///< of the cursor's row, once asked for
   std::unordered_map<std::uint64_t, std::uint64_t> met_;  ///< equal rows so far, by hash
 
   std::optional<RowCache> cache_;

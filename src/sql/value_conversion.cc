@@ -24,7 +24,9 @@ constexpr std::array<std::pair<Type, std::string_view>, 5> kTypeNames{{
 const Fixed kNever{Fixed::Match::never, tables::Null{}};
 const Fixed kAny{Fixed::Match::any, tables::Null{}};
 
-Fixed equal(Value value) { return {Fixed::Match::equal, std::move(value)}; }
+Fixed equal(Value value) {
+  return {Fixed::Match::equal, std::move(value)};
+}
 
 /// The one integer that equals `real`; SQLite compares the two exactly, without rounding either.
 Fixed fix_integer(double real) {
@@ -62,7 +64,8 @@ Fixed fix_number(Type type, sqlite3_value* value) {
       const double real = sqlite3_value_double(copy.get());
       return type == Type::real ? equal(real) : fix_integer(real);
     }
-    default: return kNever;
+    default:
+      return kNever;
   }
 }
 
@@ -70,8 +73,10 @@ Fixed fix_number(Type type, sqlite3_value* value) {
 
 Value to_value(sqlite3_value* value) {
   switch (sqlite3_value_type(value)) {
-    case SQLITE_INTEGER: return std::int64_t{sqlite3_value_int64(value)};
-    case SQLITE_FLOAT: return sqlite3_value_double(value);
+    case SQLITE_INTEGER:
+      return std::int64_t{sqlite3_value_int64(value)};
+    case SQLITE_FLOAT:
+      return sqlite3_value_double(value);
     case SQLITE_TEXT: {
       const auto* text = reinterpret_cast<const char*>(sqlite3_value_text(value));
       return std::string(text, static_cast<std::size_t>(sqlite3_value_bytes(value)));
@@ -81,7 +86,8 @@ Value to_value(sqlite3_value* value) {
       const auto size = static_cast<std::size_t>(sqlite3_value_bytes(value));
       return size == 0 ? tables::Blob() : tables::Blob(bytes, bytes + size);
     }
-    default: return tables::Null{};
+    default:
+      return tables::Null{};
   }
 }
 
@@ -109,13 +115,15 @@ Fixed fix(Type type, sqlite3_value* value) {
   switch (type) {
     case Type::integer:
     case Type::pointer:
-    case Type::real: return given == SQLITE_BLOB ? kNever : fix_number(type, value);
+    case Type::real:
+      return given == SQLITE_BLOB ? kNever : fix_number(type, value);
     case Type::text:
-      // A number is compared as text if it is a literal, but makes the cell a number if it comes from
-      // a numeric column ('05' = 5 then holds). Which one it is cannot be seen here.
+      // A number is compared as text if it is a literal, but makes the cell a number if it comes
+      // from a numeric column ('05' = 5 then holds). Which one it is cannot be seen here.
       if (given == SQLITE_TEXT) return equal(to_value(value));
       return given == SQLITE_BLOB ? kNever : kAny;
-    case Type::blob: return given == SQLITE_BLOB ? equal(to_value(value)) : kNever;
+    case Type::blob:
+      return given == SQLITE_BLOB ? equal(to_value(value)) : kNever;
   }
   return kAny;
 }

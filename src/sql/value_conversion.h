@@ -32,7 +32,8 @@ struct Fixed {
 /// that have the type that their column declares.
 [[nodiscard]] Fixed fix(tables::Type type, sqlite3_value* value);
 
-/// The declared type in SQL. POINTER contains "INT" and so has integer affinity (datatype3.html, 3.1).
+/// The declared type in SQL. POINTER contains "INT" and so has integer affinity
+/// (datatype3.html, 3.1).
 [[nodiscard]] std::string_view type_name(tables::Type type);
 
 /// The type with that name; nothing for any other text.

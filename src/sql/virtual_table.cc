@@ -51,8 +51,6 @@ int guarded(sqlite3_vtab* table, Body body) noexcept {
   return without_exceptions(body, [&](const char* text) { return fail_with(table, text); });
 }
 
-// --- The plan: what best_index() chose, as text for filter() -----------------------------------------
-
 /// Arguments of filter() in this order: the keys, then the lookup.
 struct Plan {
   ColumnSet columns;
@@ -84,8 +82,6 @@ Plan plan_from_text(std::string_view text) {
   return plan;
 }
 
-// --- Choosing a plan ---------------------------------------------------------------------------------
-
 /// A walk of a table in memory costs far more than a step in SQLite; a fixed key costs an open().
 struct Estimate {
   double rows = 1;
@@ -102,8 +98,8 @@ Estimate estimate(std::size_t all_rows, const Plan& plan, bool lookup_is_constan
   const double left = std::pow(rows, 1.0 / (1.0 + fixed));
   if (!plan.keys.empty()) return {left, kOpenCost + kRowCost * left};
   const double walk = kOpenCost + kRowCost * rows;
-  // A lookup inside of a join is served from the cache after two walks. It still counts as half a walk,
-  // so that a key is preferred wherever there is one.
+  // A lookup inside of a join is served from the cache after two walks. It still counts as half a
+  // walk, so that a key is preferred wherever there is one.
   if (plan.lookup && !lookup_is_constant) return {left, walk / 2};
   return {left, walk};
 }
@@ -173,9 +169,8 @@ int best_index(sqlite3_vtab* table, sqlite3_index_info* info) {
   });
 }
 
-// --- Walking -----------------------------------------------------------------------------------------
-
-int filter(sqlite3_vtab_cursor* cursor, int, const char* plan_text, int, sqlite3_value** arguments) {
+int filter(sqlite3_vtab_cursor* cursor, int, const char* plan_text, int,
+           sqlite3_value** arguments) {
   return guarded(cursor->pVtab, [&] {
     const auto& columns = binding_of(cursor->pVtab).columns;
     TableScan& scan = scan_of(cursor);
@@ -202,7 +197,9 @@ int next(sqlite3_vtab_cursor* cursor) {
   return guarded(cursor->pVtab, [&] { return status(cursor->pVtab, scan_of(cursor).next()); });
 }
 
-int at_end(sqlite3_vtab_cursor* cursor) { return scan_of(cursor).at_end() ? 1 : 0; }
+int at_end(sqlite3_vtab_cursor* cursor) {
+  return scan_of(cursor).at_end() ? 1 : 0;
+}
 
 int column(sqlite3_vtab_cursor* cursor, sqlite3_context* context, int index) {
   return guarded(cursor->pVtab, [&] {
@@ -219,8 +216,6 @@ int row_id(sqlite3_vtab_cursor* cursor, sqlite3_int64* id) {
     return status(cursor->pVtab, result);
   });
 }
-
-// --- Life --------------------------------------------------------------------------------------------
 
 std::string declaration(const Binding& binding) {
   std::string columns;

@@ -108,7 +108,7 @@ Result<KindLayout> RecordChecker::layout_of(std::uint32_t kind, std::uint64_t at
   return *layout;
 }
 
-/// Fills `checked_`: where each record lies, and which are foreign.
+/// Fills `checked_`.
 Result<void> RecordChecker::find_records() {
   const Bytes types = sections_.types;
   checked_.offsets.reserve(types.size() / 24 +
@@ -128,14 +128,17 @@ Result<void> RecordChecker::find_records() {
     ENGRAM_TRY(const KindLayout layout, layout_of(kind, at));
     const std::uint64_t length = sizeof(btf_type) + layout.fixed_size +
                                  std::uint64_t{layout.element_size} * count_of(type->info);
+    if (length % 4 != 0) {
+      return fail(
+          "btf: type {} at {:#x}: record of {:#x} bytes by the layout section, expected a multiple "
+          "of 4",
+          number, sections_.types_start + at, length);
+    }
     if (!slice(types, at, length)) {
       return fail(
           "btf: type {} at {:#x}: record of {:#x} bytes, expected at most {:#x} to the end of the "
           "types",
           number, sections_.types_start + at, length, types.size() - at);
-    }
-    if (kind >= kKnownKinds.size() || count_of(type->info) > 0xffff) {
-      checked_.foreign.push_back(number);
     }
     if (kind == BTF_KIND_ENUM64 || (kind == BTF_KIND_ENUM && kind_flag_of(type->info))) {
       checked_.marks_signed_enums = true;
@@ -182,7 +185,7 @@ Result<void> RecordChecker::check_record(std::uint32_t index) const {
     case BTF_KIND_TYPE_TAG:
       return check_reference(index, type.type);
     default:
-      return {};  // forward declarations refer to nothing; foreign kinds are not read
+      return {};  // forward declarations refer to nothing; kinds newer than this are not read
   }
 }
 

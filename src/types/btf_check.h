@@ -42,9 +42,6 @@ struct Base {
 struct Checked {
   /// Where each type of the blob begins in the type section, and last the section's end.
   std::vector<std::uint32_t> offsets;
-  /// Numbers, ascending, of types that libbpf cannot step over: kinds newer than kKnownKinds,
-  /// described by the blob's layout section, and records with more than 65,535 elements.
-  std::vector<TypeId> foreign;
   /// The encoder told signed enums from unsigned ones (pahole 1.24, kernel 6.0): some enum is
   /// marked as signed, or some has 64-bit values. Before that, all values were 32-bit signed.
   bool marks_signed_enums = false;
@@ -64,10 +61,5 @@ struct Checked {
 /// blob.
 [[nodiscard]] Result<void> check_nesting(const Sections& sections, const Base& base,
                                          const Checked& checked);
-
-/// The same types under a plain 24-byte header, each foreign one replaced by a forward declaration
-/// of its name, so that all numbers stay.
-[[nodiscard]] std::vector<std::byte> without_foreign(const Sections& sections, const Base& base,
-                                                     const Checked& checked);
 
 }  // namespace engram::types::btf

@@ -7,6 +7,8 @@
 // never changed and are those of <linux/btf.h>; the header there grows with the installed kernel
 // headers, which is why it is here, too.
 
+#include <linux/btf.h>
+
 #include <array>
 #include <cstdint>
 
@@ -83,11 +85,21 @@ constexpr bool kind_flag_of(std::uint32_t info) {
   return (info >> 31U) != 0;
 }
 
+constexpr bool is_struct_or_union(std::uint32_t kind) {
+  return kind == BTF_KIND_STRUCT || kind == BTF_KIND_UNION;
+}
+constexpr bool is_enum(std::uint32_t kind) {
+  return kind == BTF_KIND_ENUM || kind == BTF_KIND_ENUM64;
+}
+constexpr bool is_typedef_or_modifier(std::uint32_t kind) {
+  return (kind >= BTF_KIND_TYPEDEF && kind <= BTF_KIND_RESTRICT) || kind == BTF_KIND_TYPE_TAG;
+}
+
 inline constexpr std::uint32_t kTypeLimit =
     0xfffff;  ///< BTF_MAX_TYPE: the kernel takes no more, either
 inline constexpr std::uint64_t kBlobLimit = 64 * kMiB;  ///< ten times what kernels have today
 inline constexpr std::uint32_t kNameLimit = 4096;       ///< the kernel's own is KSYM_NAME_LEN, 512
-inline constexpr std::uint32_t kNestingLimit = 64;      ///< the deepest in a kernel today is 15
+inline constexpr std::uint32_t kNestingLimit = 64;      ///< the deepest in a kernel today is about 20
 inline constexpr std::uint64_t kPointerSize = 8;  ///< BTF does not say it; 64-bit kernels only
 
 }  // namespace engram::types::btf

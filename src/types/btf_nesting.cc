@@ -23,8 +23,7 @@ static_assert(kNestingLimit < kActive);
 
 /// A typedef, modifier or variable: of the size of the type that it refers to.
 bool stands_for_another(std::uint32_t kind) {
-  return (kind >= BTF_KIND_TYPEDEF && kind <= BTF_KIND_RESTRICT) || kind == BTF_KIND_TYPE_TAG ||
-         kind == BTF_KIND_VAR;
+  return is_typedef_or_modifier(kind) || kind == BTF_KIND_VAR;
 }
 
 class NestingChecker {
@@ -129,7 +128,7 @@ void NestingChecker::begin(std::uint32_t index) {
 std::optional<std::uint32_t> NestingChecker::next_open(Frame& frame) const {
   const btf_type type = record(frame.index);
   const std::uint32_t kind = kind_of(type.info);
-  const bool composite = kind == BTF_KIND_STRUCT || kind == BTF_KIND_UNION;
+  const bool composite = is_struct_or_union(kind);
   const std::uint32_t end = composite ? count_of(type.info) : 1;
   while (frame.next != end) {
     TypeId child = type.type;
@@ -163,7 +162,7 @@ Result<void> NestingChecker::descend(std::uint32_t index) {
 Result<void> NestingChecker::finish(std::uint32_t index) {
   const btf_type type = record(index);
   const std::uint32_t kind = kind_of(type.info);
-  if (kind == BTF_KIND_STRUCT || kind == BTF_KIND_UNION) return finish_structure(index, type);
+  if (is_struct_or_union(kind)) return finish_structure(index, type);
   TypeId inner = type.type;
   std::uint64_t count = 1;
   if (kind == BTF_KIND_ARRAY) {

@@ -67,16 +67,6 @@ Result<Bytes> find_layout(Bytes blob, const Header& header) {
   return blob.subspan(std::size_t{header.header_length} + place.layout_offset, place.layout_length);
 }
 
-template <class T>
-void append(std::vector<std::byte>& to, const T& value) {
-  const auto bytes = std::as_bytes(std::span(&value, 1));
-  to.insert(to.end(), bytes.begin(), bytes.end());
-}
-
-void append(std::vector<std::byte>& to, Bytes bytes) {
-  to.insert(to.end(), bytes.begin(), bytes.end());
-}
-
 }  // namespace
 
 Result<std::uint64_t> declared_length(Bytes bytes) {
@@ -105,36 +95,6 @@ Result<Sections> find_sections(Bytes blob) {
   sections.strings = blob.subspan(sections.strings_start, header.string_length);
   ENGRAM_TRY(sections.layout, find_layout(blob.first(total), header));
   return sections;
-}
-
-std::vector<std::byte> without_foreign(const Sections& sections, const Base& base,
-                                       const Checked& checked) {
-  std::vector<std::byte> copy(sizeof(Header));
-  copy.reserve(sections.total);
-  std::size_t copied = 0;
-  for (const TypeId type : checked.foreign) {
-    const std::size_t index = type - base.type_count;
-    const std::size_t start = checked.offsets[index];
-    append(copy, sections.types.subspan(copied, start - copied));
-    btf_type forward = load_unaligned<btf_type>(sections.types.data() + start);
-    forward.info = std::uint32_t{BTF_KIND_FWD} << 24U;
-    forward.type = 0;
-    append(copy, forward);
-    copied = checked.offsets[index + 1];
-  }
-  append(copy, sections.types.subspan(copied));
-  const auto types_length = static_cast<std::uint32_t>(copy.size() - sizeof(Header));
-  append(copy, sections.strings);
-  const Header header{.magic = kMagic,
-                      .version = kVersion,
-                      .flags = 0,
-                      .header_length = sizeof(Header),
-                      .type_offset = 0,
-                      .type_length = types_length,
-                      .string_offset = types_length,
-                      .string_length = static_cast<std::uint32_t>(sections.strings.size())};
-  std::memcpy(copy.data(), &header, sizeof header);
-  return copy;
 }
 
 }  // namespace engram::types::btf

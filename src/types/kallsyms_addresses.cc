@@ -42,16 +42,15 @@ struct Candidate {
 
 std::optional<Candidate> candidate_at(const Region& region, std::size_t gap, AddressEncoding encoding,
                                       std::uint32_t count) {
-  Candidate candidate{encoding, 0, VirtAddr()};
+  Candidate candidate{encoding, gap, VirtAddr()};
   const std::size_t size = entry_size(encoding) * count;
-  // scripts/kallsyms.c aligns what it writes, the base too, to 8 bytes as long as it writes a base.
-  const std::size_t padded = has_base(encoding) ? align_up(size, 8) : size;
-  const std::size_t whole = padded + (has_base(encoding) ? kBaseSize : 0);
+  // As long as scripts/kallsyms.c writes a base, it aligns the entries and the base to 8 bytes.
+  const std::size_t whole = has_base(encoding) ? align_up(size, kBaseSize) + kBaseSize : size;
   if (whole + gap > region.bytes.size()) return std::nullopt;
-  candidate.entries = region.behind_index ? gap : region.bytes.size() - gap - whole;
+  if (!region.behind_index) candidate.entries = region.bytes.size() - gap - whole;
   if (has_base(encoding)) {
-    candidate.base =
-        VirtAddr(load_unaligned<std::uint64_t>(region.bytes.data() + candidate.entries + padded));
+    const std::byte* behind = region.bytes.data() + candidate.entries + whole;
+    candidate.base = VirtAddr(load_unaligned<std::uint64_t>(behind - kBaseSize));
     if (candidate.base.value < kUpperHalf) return std::nullopt;
   }
   return candidate;
@@ -96,6 +95,12 @@ std::optional<KallsymsAddresses> decode_all(const Region& region, const Candidat
   return result;
 }
 
+/// Why a reading is wrong, and how many checks it has passed.
+struct Disproof {
+  int passed = 0;
+  std::string text;
+};
+
 /// Compares what the addresses say with what lies there.
 class Prover {
  public:
@@ -104,16 +109,22 @@ class Prover {
       : space_(space), image_(image), names_(names), landmarks_(landmarks) {}
 
   /// What was proven.
-  Result<std::string> prove(std::span<const VirtAddr> values) const {
-    ENGRAM_CHECK(check_image(values));
-    ENGRAM_CHECK(check_start(values));
-    ENGRAM_TRY(std::string proof, check_banner(values));
-    ENGRAM_TRY(const bool names_itself, check_own_parts(values));
-    if (names_itself) proof += ", kallsyms_names is where it was found";
-    return "addresses ascend, _stext is code" + proof;
+  Result<std::string, Disproof> prove(std::span<const VirtAddr> values) const {
+    if (auto image = check_image(values); !image) return disproof(0, image.error());
+    if (auto start = check_start(values); !start) return disproof(1, start.error());
+    const auto banner = check_banner(values);
+    if (!banner) return disproof(2, banner.error());
+    const auto names_itself = check_own_parts(values);
+    if (!names_itself) return disproof(3, names_itself.error());
+    return "addresses ascend, _stext is code" + *banner +
+           (*names_itself ? ", kallsyms_names is where it was found" : "");
   }
 
  private:
+  static tl::unexpected<Disproof> disproof(int passed, const Error& error) {
+    return tl::unexpected(Disproof{passed, error.text});
+  }
+
   std::optional<VirtAddr> address_of(Landmark landmark, std::span<const VirtAddr> values) const {
     const auto& index = landmarks_[static_cast<std::size_t>(landmark)];
     if (!index || *index >= values.size()) return std::nullopt;
@@ -213,7 +224,7 @@ Result<KallsymsAddresses> find_addresses(const paging::AddressSpace& space,
                                          const Landmarks& landmarks) {
   const Prover prover(space, image, names, landmarks);
   const std::size_t most = std::size_t{names.count} * sizeof(std::uint64_t) + kMostGap + kBaseSize;
-  std::optional<Error> nearest;
+  std::optional<Disproof> nearest;
   for (const bool behind : {true, false}) {
     const Region region = behind ? region_behind(space, tokens.index_end, most)
                                  : region_before(space, names.num_syms, most);
@@ -228,8 +239,9 @@ Result<KallsymsAddresses> find_addresses(const paging::AddressSpace& space,
           result->proof = std::move(*proof);
           return std::move(*result);
         }
-        if (nearest) continue;
-        nearest = Error{fmt::format("read as {} at {:#x}, {}", to_string(encoding), result->offsets.value,
+        if (nearest && nearest->passed >= proof.error().passed) continue;
+        nearest = Disproof{proof.error().passed,
+                           fmt::format("read as {} at {:#x}, {}", to_string(encoding), result->offsets.value,
                                     proof.error().text)};
       }
     }

@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include "kernel/linux/module_symbols.h"
+#include "kernel/linux/process_strings.h"
 #include "types/btf_finder.h"
 
 namespace engram::kernel {
@@ -86,7 +87,6 @@ Result<std::unique_ptr<LinuxKernel>> LinuxKernel::find(const image::Image& image
       return false;
     }
     auto symbols_source = fmt::format("kallsyms, {}", encoding_name(kallsyms->encoding));
-    diagnostics.add(Level::info, "kallsyms", kallsyms->description, kallsyms->names.value);
     auto symbols = std::move(kallsyms->symbols).build();
     // A candidate that maps the image is good enough to go on with: the kernel half may still be
     // damaged.
@@ -126,6 +126,8 @@ LinuxKernel::LinuxKernel(const guest::Memory& memory, Diagnostics& diagnostics, 
       symbols_source_(std::move(symbols_source)),
       types_(std::move(types)),
       types_source_(std::move(types_source)) {}
+
+LinuxKernel::~LinuxKernel() = default;
 
 // The kernel keeps the text of the note from boot on (kernel/crash_core.c, later
 // kernel/vmcore_info.c), so that it is there in images without notes, too.
@@ -176,6 +178,12 @@ const Paths& LinuxKernel::paths() {
   std::call_once(paths_once_,
                  [this] { paths_ = std::make_unique<Paths>(reader_, types_, symbols_); });
   return *paths_;
+}
+
+const ProcessStrings& LinuxKernel::process_strings() {
+  std::call_once(process_strings_once_,
+                 [this] { process_strings_ = std::make_unique<ProcessStrings>(*this); });
+  return *process_strings_;
 }
 
 const Tasks& LinuxKernel::tasks() {

@@ -24,8 +24,14 @@
 
 namespace engram::kernel {
 
+class ProcessStrings;
+
 class LinuxKernel {
  public:
+  ~LinuxKernel();
+  LinuxKernel(const LinuxKernel&) = delete;
+  LinuxKernel& operator=(const LinuxKernel&) = delete;
+
   /// Errors: no kernel in the image; the text says how far the best candidate came.
   static Result<std::unique_ptr<LinuxKernel>> find(const image::Image& image,
                                                    Diagnostics& diagnostics);
@@ -54,6 +60,7 @@ class LinuxKernel {
 
   [[nodiscard]] const Tasks& tasks();
   [[nodiscard]] const Paths& paths();
+  [[nodiscard]] const ProcessStrings& process_strings();
   /// The space of a task: its own root if it has one, else the kernel's.
   [[nodiscard]] paging::AddressSpace space_at(PhysAddr root) const;
 
@@ -73,10 +80,11 @@ class LinuxKernel {
   std::optional<std::string> vmcoreinfo_;
   MemoryLayout layout_;
 
-  std::once_flag module_symbols_once_, tasks_once_, paths_once_;
+  std::once_flag module_symbols_once_, tasks_once_, paths_once_, process_strings_once_;
   types::SymbolTable module_symbols_;
   std::unique_ptr<Tasks> tasks_;
   std::unique_ptr<Paths> paths_;
+  std::unique_ptr<ProcessStrings> process_strings_;
 };
 
 }  // namespace engram::kernel

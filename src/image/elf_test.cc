@@ -1,0 +1,350 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <ostream>
+
+#include "image/elf_layout.h"
+#include "image/image.h"
+#include "image/test_images.h"
+
+namespace engram::image {
+namespace {
+
+using namespace test;
+using guest::Stop;
+using testing::HasSubstr;
+
+constexpr std::uint64_t kQemuRip = 0xffffffff81234567;
+constexpr std::uint64_t kStatusRip = 0xffffffff81999999;
+
+Buffer qemu_note(std::uint64_t rip, std::uint64_t cr3) {
+  elf::QemuCpu cpu = {};
+  cpu.version = 1;
+  cpu.size = sizeof cpu + 8;
+  cpu.rip = rip;
+  cpu.rsp = 0xffffc90000001000;
+  cpu.rflags = 0x246;
+  cpu.gs.base = 0xffff888000000000;
+  cpu.cr = {0x80050033, 0, 0x7f00, cr3, 0x6f0};
+  Buffer data;
+  append(data, cpu);
+  append(data, std::uint64_t{0x1122});
+  return data;
+}
+
+Buffer status_note(std::uint64_t rip) {
+  Buffer data(336);
+  put(data, 112 + 16 * 8, rip);
+  put(data, 112 + 19 * 8, std::uint64_t{0x7ffe});
+  return data;
+}
+
+Buffer notes() {
+  Buffer all;
+  append_note(all, "CORE", NT_PRSTATUS, status_note(kStatusRip));
+  append_note(all, "CORE", NT_PRSTATUS, status_note(kStatusRip + 1));
+  append_note(all, "STRANGE", 77, pattern(13, 9));
+  append_note(all, "QEMU", 0, qemu_note(kQemuRip, 0x4fee000));
+  append_note(all, "VMCOREINFO", 0, text("OSRELEASE=6.12.0\nPAGESIZE=4096\n"));
+  return all;
+}
+
+/// As QEMU writes it: notes, low memory, high memory.
+std::vector<ElfSegment> machine() {
+  return {
+      {.type = PT_NOTE, .data = notes()},
+      {.physical = 0, .data = pattern(0x2000, 1)},
+      {.physical = 0x100000, .data = pattern(0x3000, 2), .virtual_address = 0xffff888000100000}};
+}
+
+std::string notices_of(const Image& image) {
+  std::string all;
+  for (const Notice& notice : image.notices()) all += notice.text + "\n";
+  return all;
+}
+
+Result<Image> open(const Buffer& bytes) {
+  const TempFile file(bytes);
+  return Image::open(file.path());  // the mapping outlives the name
+}
+
+std::optional<std::byte> byte_at(const Result<Image>& image, std::uint64_t address) {
+  return image->memory().load<std::byte>(PhysAddr(address));
+}
+
+TEST(Elf, ReadsMemoryAndFacts) {
+  const auto image = open(elf_file(machine()));
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_EQ(image->format(), "elf");
+  EXPECT_EQ(notices_of(*image), "");
+  EXPECT_FALSE(image->truncated());
+  EXPECT_EQ(image->memory().present_bytes(), 0x5000U);
+  EXPECT_EQ(byte_at(image, 0), pattern(1, 1)[0]);
+  EXPECT_EQ(byte_at(image, 0x102fff), pattern(0x3000, 2).back());
+  EXPECT_EQ(byte_at(image, 0x103000), std::nullopt);
+  ASSERT_EQ(image->ranges().size(), 2U);
+  EXPECT_EQ(image->ranges()[1].virtual_address, 0xffff888000100000U);
+
+  const Facts& facts = image->facts();
+  EXPECT_EQ(facts.architecture, Architecture::x86_64);
+  EXPECT_EQ(facts.vmcoreinfo, "OSRELEASE=6.12.0\nPAGESIZE=4096\n");
+  ASSERT_EQ(facts.cpus.size(), 2U);
+  EXPECT_EQ(facts.cpus[0].source, "QEMU");
+  EXPECT_EQ(facts.cpus[0].rip, kQemuRip);
+  EXPECT_EQ(facts.cpus[0].rsp, 0xffffc90000001000U);
+  EXPECT_EQ(facts.cpus[0].rflags, 0x246U);
+  EXPECT_EQ(facts.cpus[0].gs_base, 0xffff888000000000U);
+  ASSERT_TRUE(facts.cpus[0].control.has_value());
+  EXPECT_EQ(facts.cpus[0].control->cr0, 0x80050033U);
+  EXPECT_EQ(facts.cpus[0].control->cr2, 0x7f00U);
+  EXPECT_EQ(facts.cpus[0].control->cr3, 0x4fee000U);
+  EXPECT_EQ(facts.cpus[0].control->cr4, 0x6f0U);
+  EXPECT_EQ(facts.cpus[0].control->kernel_gs_base, 0x1122U);
+  EXPECT_EQ(facts.cpus[1].source, "PRSTATUS");
+  EXPECT_EQ(facts.cpus[1].cpu, 1U);
+  EXPECT_EQ(facts.cpus[1].rip, kStatusRip + 1);
+  EXPECT_EQ(facts.cpus[1].rsp, 0x7ffeU);
+  EXPECT_FALSE(facts.cpus[1].control.has_value());
+}
+
+TEST(Elf, Reads32Bit) {
+  Buffer all;
+  Buffer status(144);
+  put(status, 72 + 12 * 4, 0xc0001234U);
+  append_note(all, "CORE", NT_PRSTATUS, status);
+  const auto image = open(elf_file<Elf32Traits>(
+      {{.physical = 0x1000, .data = pattern(0x1000, 1)}, {.type = PT_NOTE, .data = all}}));
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_EQ(byte_at(image, 0x1fff), pattern(0x1000, 1).back());
+  ASSERT_EQ(image->facts().cpus.size(), 1U);
+  EXPECT_EQ(image->facts().cpus[0].rip, 0xc0001234U);
+}
+
+TEST(Elf, CountInSectionZero) {
+  std::vector<ElfSegment> segments(70'000, {.physical = 0x1000, .data = pattern(16, 1)});
+  for (std::size_t i = 0; i < segments.size(); ++i) segments[i].physical = i * 32;
+  const auto image = open(elf_file(segments, true));
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_EQ(image->ranges().size(), 70'000U);
+  EXPECT_EQ(byte_at(image, 69'999 * 32), pattern(1, 1)[0]);
+  EXPECT_EQ(notices_of(*image), "");
+}
+
+TEST(Elf, OverlapFirstWinsAndSaysSo) {
+  // As in a vmcore of kdump: the kernel's text first, and again as a part of RAM.
+  const auto image = open(elf_file({{.physical = 0x2000, .data = pattern(0x1000, 1)},
+                                    {.physical = 0x1000, .data = pattern(0x4000, 2)}}));
+  ASSERT_TRUE(image.has_value());
+  EXPECT_EQ(byte_at(image, 0x2000), pattern(1, 1)[0]);
+  EXPECT_EQ(byte_at(image, 0x3000), pattern(0x4000, 2)[0x2000]);
+  EXPECT_EQ(image->memory().present_bytes(), 0x4000U);
+  ASSERT_EQ(image->notices().size(), 1U);
+  EXPECT_EQ(image->notices()[0].level, Level::info);
+  EXPECT_THAT(image->notices()[0].text, HasSubstr("range [0x1000, 0x4fff] overlaps"));
+}
+
+TEST(Elf, TheSameBytesTwiceAreNoOverlap) {
+  // As in QEMU's dump with paging: one page at two virtual addresses, one of them in a larger
+  // range.
+  const std::uint64_t data = sizeof(Elf64_Ehdr) + 3 * sizeof(Elf64_Phdr);
+  const auto image = open(elf_file(
+      {{.physical = 0x1000, .data = pattern(0x3000, 1)},
+       {.physical = 0x2000, .memory_size = 0x1000, .file_size = 0x1000, .offset = data + 0x1000},
+       {.physical = 0x1000, .memory_size = 0x3000, .file_size = 0x3000, .offset = data}}));
+  ASSERT_TRUE(image.has_value());
+  EXPECT_EQ(notices_of(*image), "");
+  EXPECT_EQ(image->memory().regions().size(), 1U);
+}
+
+TEST(Elf, WhatOneSegmentLostAnotherMayHave) {
+  auto segments = std::vector<ElfSegment>{{.physical = 0x1000, .data = pattern(0x1000, 1)},
+                                          {.physical = 0x2000, .data = pattern(0x1000, 2)}};
+  segments.insert(
+      segments.begin(),
+      {.physical = 0x1000, .memory_size = 0x4000, .file_size = 0x4000, .offset = 1ULL << 40});
+  const auto image = open(elf_file(segments));
+  ASSERT_TRUE(image.has_value());
+  EXPECT_TRUE(image->truncated());
+  EXPECT_EQ(byte_at(image, 0x2000), pattern(1, 2)[0]);
+  Buffer to(0x2001);
+  EXPECT_EQ(image->memory().read(PhysAddr(0x1000), to).stop, Stop::unreadable);
+}
+
+TEST(Elf, WhatIsNotStoredIsAbsent) {
+  const auto image =
+      open(elf_file({{.physical = 0x1000, .data = pattern(0x800, 1)},
+                     {.physical = 0x5000, .data = pattern(0x1000, 2), .memory_size = 0x3000},
+                     {.physical = 0x9000, .memory_size = 0x1000}}));
+  ASSERT_TRUE(image.has_value());
+  EXPECT_FALSE(image->truncated());
+  EXPECT_THAT(notices_of(*image),
+              HasSubstr("elf: segment 1 at 0x78: stores 0x1000 of 0x3000 bytes; the others are "
+                        "absent (1 more like this)"));
+  Buffer to(0x1001);
+  const auto outcome = image->memory().read(PhysAddr(0x5000), to);
+  EXPECT_EQ(outcome.count, 0x1000U);
+  EXPECT_EQ(outcome.stop, Stop::absent);
+}
+
+/// The same file, broken one way a case.
+struct Damage {
+  const char* name;
+  std::function<void(Buffer&)> apply;
+  const char* error;        // part of the error's text; null if the file opens
+  const char* notice = "";  // part of the notices
+  bool truncated = false;
+  std::uint64_t present = 0x5000;
+};
+
+void PrintTo(const Damage& damage, std::ostream* out) {
+  *out << damage.name;
+}
+
+class ElfDamage : public testing::TestWithParam<Damage> {};
+
+TEST_P(ElfDamage, IsNamedAndSurvived) {
+  Buffer bytes = elf_file(machine());
+  GetParam().apply(bytes);
+  const auto image = open(bytes);
+  if (GetParam().error != nullptr) {
+    ASSERT_FALSE(image.has_value());
+    EXPECT_THAT(image.error().text, HasSubstr(GetParam().error));
+    return;
+  }
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_THAT(notices_of(*image), HasSubstr(GetParam().notice));
+  EXPECT_EQ(notices_of(*image).empty(), std::string_view(GetParam().notice).empty());
+  EXPECT_EQ(image->truncated(), GetParam().truncated);
+  EXPECT_EQ(image->memory().present_bytes(), GetParam().present);
+}
+
+/// Writes a field of the file header, or of program header `index`.
+template <class T, class Value>
+std::function<void(Buffer&)> header_field(T Elf64_Ehdr::*field, Value value) {
+  return [=](Buffer& bytes) {
+    auto header = load_unaligned<Elf64_Ehdr>(bytes.data());
+    header.*field = static_cast<T>(value);
+    put(bytes, 0, header);
+  };
+}
+template <class T, class Value>
+std::function<void(Buffer&)> segment_field(std::size_t index, T Elf64_Phdr::*field, Value value) {
+  return [=](Buffer& bytes) {
+    auto segment = load_unaligned<Elf64_Phdr>(bytes.data() + elf_segment_at(index));
+    segment.*field = static_cast<T>(value);
+    put(bytes, elf_segment_at(index), segment);
+  };
+}
+std::function<void(Buffer&)> cut(std::size_t size) {
+  return [=](Buffer& bytes) { bytes.resize(size); };
+}
+std::function<void(Buffer&)> ident(std::size_t index, unsigned value) {
+  return [=](Buffer& bytes) { bytes[index] = static_cast<std::byte>(value); };
+}
+
+const Damage kDamages[] = {
+    // What is odd but good.
+    {"HeaderSizeOfQemu7", header_field(&Elf64_Ehdr::e_ehsize, 8), nullptr},
+    {"VersionOfVirtualBox", header_field(&Elf64_Ehdr::e_version, 0), nullptr},
+    {"IdentVersionZero", ident(EI_VERSION, 0), nullptr},
+    {"MemorySizeZero", segment_field(2, &Elf64_Phdr::p_memsz, 0), nullptr,
+     "0x0 bytes of memory but 0x3000 bytes in the file"},
+    // The header.
+    {"CutInTheIdent", cut(5), "elf: the file has 5 bytes, its header alone has 64"},
+    {"CutInTheHeader", cut(63), "elf: the file has 63 bytes, its header alone has 64"},
+    {"BigEndian", ident(EI_DATA, ELFDATA2MSB), "big-endian"},
+    {"ByteOrder", ident(EI_DATA, 7), "elf: byte order 7, 1 is expected"},
+    {"Class", ident(EI_CLASS, 9), "elf: class 9, 1 or 2 is expected"},
+    {"Executable", header_field(&Elf64_Ehdr::e_type, ET_EXEC), "elf: type 2, a core file (4)"},
+    {"EntrySizeTooSmall", header_field(&Elf64_Ehdr::e_phentsize, 55),
+     "elf: program headers of 55 bytes, at least 56 are expected"},
+    {"EntrySizeZero", header_field(&Elf64_Ehdr::e_phentsize, 0), "program headers of 0 bytes"},
+    {"NoSegments", header_field(&Elf64_Ehdr::e_phnum, 0), "no memory segment (PT_LOAD) in it"},
+    // The program headers.
+    {"TableOutsideTheFile", header_field(&Elf64_Ehdr::e_phoff, 1ULL << 50),
+     "3 program headers are declared, the file has 0 of them"},
+    {"TableAtTheEndOfTheAddressSpace", header_field(&Elf64_Ehdr::e_phoff, ~10ULL),
+     "3 program headers are declared, the file has 0 of them"},
+    {"CutInTheTable", cut(elf_segment_at(2) + 55),
+     "3 program headers are declared, the file has 2 of them"},
+    {"CountInASectionThatIsMissing", header_field(&Elf64_Ehdr::e_phnum, PN_XNUM), nullptr,
+     "the number of program headers should be in section 0 at 0x0", true},
+    // The segments.
+    {"Process", segment_field(2, &Elf64_Phdr::p_paddr, 0),
+     "elf: all 2 segments have physical address 0: the core of a process"},
+    {"CutByOneByte", [](Buffer& b) { b.pop_back(); }, nullptr,
+     "elf: segment 2 at 0xb0: the file ends 1 bytes before the segment's 12288 bytes", true,
+     0x4fff},
+    {"OffsetOutsideTheFile", segment_field(2, &Elf64_Phdr::p_offset, 1ULL << 50), nullptr,
+     "12288 bytes before the segment's 12288 bytes", true, 0x2000},
+    {"FileSizeHuge",
+     [](Buffer& b) {
+       segment_field(2, &Elf64_Phdr::p_filesz, 1ULL << 60)(b);
+       segment_field(2, &Elf64_Phdr::p_memsz, 1ULL << 60)(b);
+     },
+     nullptr, "the file ends", true},
+    {"MemorySizeSmallerThanFileSize", segment_field(2, &Elf64_Phdr::p_memsz, 0x1000), nullptr,
+     "elf: segment 2 at 0xb0: 0x1000 bytes of memory but 0x3000 bytes in the file", false, 0x3000},
+    {"EndBeyondTheAddressSpace", segment_field(2, &Elf64_Phdr::p_paddr, ~0ULL), nullptr,
+     "0x3000 bytes at physical address 0xffffffffffffffff exceed 2^64; left out", false, 0x2000},
+    {"NothingReadable", cut(elf_segment_at(3) + notes().size()),
+     "elf: the file has no byte of its 2 memory segments"},
+    // The notes.
+    {"NotesOutsideTheFile", segment_field(0, &Elf64_Phdr::p_offset, 1ULL << 50), nullptr,
+     "elf: segment 0 at 0x40: the notes are cut or damaged", true},
+    {"NotesHuge", segment_field(0, &Elf64_Phdr::p_filesz, ~0ULL), nullptr,
+     "the notes are cut or damaged", true},
+    {"NoteNameTooLong", [](Buffer& b) { put(b, elf_segment_at(3), ~0U); }, nullptr,
+     "the notes are cut or damaged"},
+    {"NoteDataTooLong", [](Buffer& b) { put(b, elf_segment_at(3) + 4, ~0U); }, nullptr,
+     "the notes are cut or damaged"},
+    {"NotesCutInTheMiddle", segment_field(0, &Elf64_Phdr::p_filesz, notes().size() - 4), nullptr,
+     "the notes are cut or damaged"},
+};
+
+INSTANTIATE_TEST_SUITE_P(Each, ElfDamage, testing::ValuesIn(kDamages),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+TEST(Elf, NotesBeforeTheDamageAreKept) {
+  Buffer bytes = elf_file(machine());
+  segment_field(0, &Elf64_Phdr::p_filesz, notes().size() - 4)(bytes);
+  const auto image = open(bytes);
+  ASSERT_TRUE(image.has_value());
+  EXPECT_EQ(image->facts().cpus.size(), 2U);
+  EXPECT_FALSE(image->facts().vmcoreinfo.has_value());
+}
+
+TEST(Elf, WideProgramHeadersAreStepped) {
+  Buffer bytes = elf_file({{.physical = 0x1000, .data = pattern(0x1000, 1)}});
+  // The same header again, 57 bytes after the first one, for another address.
+  auto segment = load_unaligned<Elf64_Phdr>(bytes.data() + elf_segment_at(0));
+  const std::size_t table = bytes.size();
+  put(bytes, table, segment);
+  segment.p_paddr = 0x8000;
+  put(bytes, table + 57, segment);
+  header_field(&Elf64_Ehdr::e_phentsize, 57)(bytes);
+  header_field(&Elf64_Ehdr::e_phoff, table)(bytes);
+  header_field(&Elf64_Ehdr::e_phnum, 2)(bytes);
+  const auto image = open(bytes);
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_EQ(byte_at(image, 0x1000), byte_at(image, 0x8000));
+  EXPECT_EQ(image->memory().present_bytes(), 0x2000U);
+}
+
+TEST(Elf, FileThatClaimsItsBytesManyTimesIsRefused) {
+  const std::size_t count = 1000;
+  std::vector<ElfSegment> segments(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    segments[i] = {
+        .physical = (i + 1) << 20, .memory_size = 50'000, .file_size = 50'000, .offset = 64};
+  }
+  const auto image = open(elf_file(segments));
+  ASSERT_FALSE(image.has_value());
+  EXPECT_THAT(image.error().text, HasSubstr("ranges of 50000000 bytes together"));
+}
+
+}  // namespace
+}  // namespace engram::image

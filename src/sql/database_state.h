@@ -1,0 +1,39 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What stands behind a Database: the connection and all that it borrows.
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "sql/database.h"
+#include "sql/functions.h"
+#include "sql/table_scan.h"
+
+struct sqlite3;
+
+namespace engram::sql {
+
+class DatabaseState {
+ public:
+  struct Closer {
+    void operator()(sqlite3* connection) const;
+  };
+
+  std::atomic<bool> interrupted = false;
+  std::vector<std::unique_ptr<Binding>> bindings;  ///< addresses are kept by SQLite
+  std::span<const ViewSource> views;
+  FunctionContext functions;
+  std::unique_ptr<sqlite3, Closer>
+      connection;  ///< the last member: closed before what it points to
+};
+
+/// The error of the last call on the connection; `base` is where the statement begins in the text.
+[[nodiscard]] QueryError last_error(DatabaseState& state, std::size_t base = 0);
+
+/// Refuses whatever would touch the host; see database.h.
+void install_authorizer(sqlite3* connection);
+
+}  // namespace engram::sql

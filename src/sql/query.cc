@@ -1,0 +1,44 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include <sqlite3.h>
+
+#include "sql/database.h"
+#include "sql/database_state.h"
+#include "sql/suggest.h"
+#include "sql/value_conversion.h"
+
+namespace engram::sql {
+
+void Query::Finalizer::operator()(sqlite3_stmt* statement) const {
+  sqlite3_finalize(statement);
+}
+
+Query::Query(DatabaseState& database, Statement statement)
+    : database_(&database), statement_(std::move(statement)) {
+  const int count = sqlite3_column_count(statement_.get());
+  for (int column = 0; column < count; ++column) {
+    const char* name = sqlite3_column_name(statement_.get(), column);
+    const char* type = sqlite3_column_decltype(statement_.get(), column);
+    columns_.push_back({name == nullptr ? std::string() : std::string(name),
+                        type == nullptr ? std::nullopt : type_from_name(type)});
+  }
+}
+
+Result<bool, QueryError> Query::step() {
+  if (!started_) database_->interrupted.store(false);
+  started_ = true;
+  switch (sqlite3_step(statement_.get())) {
+    case SQLITE_ROW:
+      return true;
+    case SQLITE_DONE:
+      return false;
+    default:
+      return tl::unexpected(last_error(*database_));
+  }
+}
+
+tables::Value Query::value(std::size_t column) const {
+  return to_value(sqlite3_column_value(statement_.get(), static_cast<int>(column)));
+}
+
+}  // namespace engram::sql

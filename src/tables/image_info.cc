@@ -1,0 +1,129 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/linux/linux_kernel.h"
+#include "tables/table.h"
+
+namespace engram::tables {
+namespace {
+
+/// The image, and its kernel if there is one: without, the columns about it are NULL and the
+/// diagnostics say why.
+struct Row {
+  const image::Image* image = nullptr;
+  kernel::LinuxKernel* kernel = nullptr;
+};
+
+Result<Rows<Row>> open(kernel::Session& session, std::span<const KeyValue>) {
+  const auto kernel = session.linux_kernel();
+  return rows_of(std::vector{Row{&session.image(), kernel ? *kernel : nullptr}});
+}
+
+/// A column about the image itself.
+template <class F>
+auto of_image(F get) {
+  return [get](const Row& row, kernel::Session&) { return cell(get(*row.image)); };
+}
+
+/// A column about the kernel: NULL if there is none.
+template <class F>
+auto of_kernel(F get) {
+  return [get](const Row& row, kernel::Session&) {
+    return row.kernel ? cell(get(*row.kernel)) : Value{Null{}};
+  };
+}
+
+}  // namespace
+
+const Table& image_info_table() {
+  using image::Image;
+  using kernel::LinuxKernel;
+  static const DataTable<Row> table(
+      "image_info",
+      "The image, what kind of machine it holds, and how each fact was found; one row.", 1,
+      {
+          {{"path", Type::text, "The file."},
+           of_image([](const Image& image) { return image.path(); })},
+          {{"format", Type::text, "`raw`, `lime` or `elf`."},
+           of_image([](const Image& image) { return image.format(); })},
+          {{"file_size", Type::integer, "Bytes of the file."},
+           of_image([](const Image& image) { return image.file_size(); })},
+          {{"truncated", Type::integer,
+            "1 if the file ends before the data that its headers declare."},
+           of_image([](const Image& image) { return image.truncated(); })},
+          {{"ranges", Type::integer, "Ranges that the file declares: see image_ranges."},
+           of_image([](const Image& image) { return image.ranges().size(); })},
+          {{"present_bytes", Type::integer, "Bytes of physical memory that can be read."},
+           of_image([](const Image& image) { return image.memory().present_bytes(); })},
+          {{"end_address", Type::pointer, "The first physical address behind the last range."},
+           of_image([](const Image& image) { return image.memory().end(); })},
+          {{"cpus", Type::integer, "CPUs whose registers the file holds."},
+           of_image([](const Image& image) { return image.facts().cpus.size(); })},
+          {{"operating_system", Type::text, "`linux`; NULL if no kernel was found."},
+           of_kernel([](const LinuxKernel&) { return "linux"; })},
+          {{"architecture", Type::text, "Of the kernel."}, of_kernel([](const LinuxKernel& kernel) {
+             return to_string(kernel.map().mode.architecture);
+           })},
+          {{"page_table_levels", Type::integer, "4 or 5."},
+           of_kernel([](const LinuxKernel& kernel) { return kernel.map().mode.levels; })},
+          {{"page_table", Type::pointer, "Physical address of the kernel's root page table."},
+           of_kernel([](const LinuxKernel& kernel) { return kernel.map().root; })},
+          {{"page_table_source", Type::text, "How it was found."},
+           of_kernel([](const LinuxKernel& kernel) { return kernel.map().how; })},
+          {{"kernel_base", Type::pointer, "Virtual address at which the kernel image begins."},
+           of_kernel([](const LinuxKernel& kernel) { return kernel.map().image.front().start; })},
+          {{"kernel_physical_base", Type::pointer, "Physical address at which it begins."},
+           of_kernel(
+               [](const LinuxKernel& kernel) { return kernel.map().image.front().physical; })},
+          {{"kaslr_shift", Type::pointer,
+            "Distance of the image from the address that it was linked for; 0 without KASLR."},
+           of_kernel([](const LinuxKernel& kernel) { return kernel.layout().kaslr_shift; })},
+          {{"kaslr_source", Type::text, "How it was found."},
+           of_kernel([](const LinuxKernel& kernel) { return kernel.layout().kaslr_source; })},
+          {{"direct_map_base", Type::pointer,
+            "Virtual address of physical address 0 in the direct map."},
+           of_kernel([](const LinuxKernel& kernel) { return kernel.layout().direct_map; })},
+          {{"direct_map_source", Type::text, "How it was found."},
+           of_kernel([](const LinuxKernel& kernel) { return kernel.layout().direct_map_source; })},
+          {{"types_source", Type::text, "Where structure layouts come from."},
+           of_kernel([](const LinuxKernel& kernel) { return kernel.types_source(); })},
+          {{"symbols_source", Type::text, "Where symbols come from."},
+           of_kernel([](const LinuxKernel& kernel) { return kernel.symbols_source(); })},
+          {{"vmcoreinfo", Type::text, "The kernel's VMCOREINFO, from a note or from its memory."},
+           of_kernel([](const LinuxKernel& kernel) { return kernel.vmcoreinfo(); })},
+      },
+      open);
+  return table;
+}
+
+const Table& image_ranges_table() {
+  using image::Range;
+  static const DataTable<Range> table(
+      "image_ranges", "Ranges of physical memory as the file declares them, in the file's order.",
+      16,
+      {
+          {{"start", Type::pointer, "First physical address."},
+           [](const Range& range, kernel::Session&) { return cell(range.start); }},
+          {{"end", Type::pointer, "First physical address behind it."},
+           [](const Range& range, kernel::Session&) { return cell(range.start + range.size); }},
+          {{"size", Type::integer, "Bytes of physical memory."},
+           [](const Range& range, kernel::Session&) { return cell(range.size); }},
+          {{"file_offset", Type::integer, "Where its bytes begin in the file."},
+           [](const Range& range, kernel::Session&) { return cell(range.offset.value); }},
+          {{"stored_bytes", Type::integer, "Bytes that the file declares to hold."},
+           [](const Range& range, kernel::Session&) { return cell(range.stored); }},
+          {{"readable_bytes", Type::integer, "Bytes that it really holds: fewer if it is cut."},
+           [](const Range& range, kernel::Session&) { return cell(range.readable); }},
+          {{"virtual_address", Type::pointer,
+            "Virtual address of an ELF segment; NULL if the file names none."},
+           [](const Range& range, kernel::Session&) {
+             return range.virtual_address != 0 ? cell(VirtAddr(range.virtual_address))
+                                               : Value{Null{}};
+           }},
+      },
+      [](kernel::Session& session, std::span<const KeyValue>) -> Result<Rows<Range>> {
+        return rows_of(session.image().ranges());
+      });
+  return table;
+}
+
+}  // namespace engram::tables
