@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "mapping/guarded.h"
-
 namespace engram::guest {
 namespace {
 
@@ -48,10 +46,12 @@ Result<Memory> Memory::create(std::vector<Region> regions, std::shared_ptr<const
     }
     memory.regions_.push_back(region);
   }
-  for (std::size_t i = 0; i < memory.regions_.size(); ++i) {
-    const Region& region = memory.regions_[i];
+  for (const Region& region : memory.regions_) {
     if (region.backing != Backing::unreadable) memory.present_bytes_ += region.size;
-    if (region.size > memory.regions_[memory.largest_].size) memory.largest_ = i;
+    const std::uint64_t words = region.size < 8 ? 0 : region.size - 7;
+    if (region.backing == Backing::host && words > memory.largest_.words) {
+      memory.largest_ = {region.start, words, region.host};
+    }
   }
   memory.owner_ = std::move(owner);
   return memory;
@@ -59,20 +59,14 @@ Result<Memory> Memory::create(std::vector<Region> regions, std::shared_ptr<const
 
 const Region* Memory::find(PhysAddr address) const {
   if (regions_.empty()) return nullptr;
-  // Unsigned wrap makes one comparison of two: an address below the start is a huge offset.
-  const auto holds = [address](const Region& region) {
-    return address - region.start < region.size;
-  };
-  const Region& largest = regions_[largest_];
-  if (holds(largest)) return &largest;
-
   const Region* at = regions_.data();
   for (std::size_t count = regions_.size(); count > 1;) {
     const std::size_t half = count / 2;
     at = at[half].start <= address ? at + half : at;  // a conditional move, not a branch
     count -= half;
   }
-  return holds(*at) ? at : nullptr;
+  // An address below the start wraps to a huge offset: one comparison for both ends.
+  return address - at->start < at->size ? at : nullptr;
 }
 
 ReadOutcome Memory::read(PhysAddr from, MutableBytes to) const {
@@ -104,16 +98,6 @@ ReadOutcome Memory::read(PhysAddr from, MutableBytes to) const {
     if (region == last || region->end() != region[1].start) return {done, Stop::absent};
     ++region;
   }
-}
-
-std::optional<std::uint64_t> Memory::load_word(PhysAddr from) const {
-  const Region* const region = find(from);
-  if (region == nullptr) return std::nullopt;
-  const std::uint64_t offset = from - region->start;
-  if (region->backing == Backing::host && region->size - offset >= sizeof(std::uint64_t)) {
-    return mapping::guarded_load(region->host + offset);
-  }
-  return load<std::uint64_t>(from);
 }
 
 }  // namespace engram::guest

@@ -23,6 +23,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/units.h"
+#include "mapping/guarded.h"
 
 namespace engram::guest {
 
@@ -106,14 +107,30 @@ class Memory {
     return value;
   }
 
-  /// One little-endian 64-bit word: the fast path of page walks.
-  [[nodiscard]] std::optional<std::uint64_t> load_word(PhysAddr from) const;
+  /// One little-endian 64-bit word, or nothing if any byte of it is not there: the fast path of
+  /// page walks.
+  [[nodiscard]] std::optional<std::uint64_t> load_word(PhysAddr from) const {
+    const std::uint64_t offset = from - largest_.start;
+    if (offset < largest_.words) return mapping::guarded_load(largest_.host + offset);
+    const Region* const region = find(from);
+    if (region == nullptr) return std::nullopt;
+    if (region->backing == Backing::host && region->last() - from >= 7) {
+      return mapping::guarded_load(region->host + (from - region->start));
+    }
+    return load<std::uint64_t>(from);
+  }
 
  private:
+  /// The largest region with host memory: most words lie in it.
+  struct Window {
+    PhysAddr start;
+    std::uint64_t words = 0;  ///< how many offsets a whole word can be loaded from
+    const std::byte* host = nullptr;
+  };
+
   std::vector<Region> regions_;
   std::uint64_t present_bytes_ = 0;
-  std::size_t largest_ =
-      0;  ///< index of the region that most reads are for: find() looks there first
+  Window largest_;
   std::shared_ptr<const void> owner_;
 };
 

@@ -5,13 +5,14 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstring>
+#include <mutex>
 
 #if defined(__x86_64__)
 #include <ucontext.h>
 #else
-#include <atomic>
 #include <csetjmp>
 #endif
 
@@ -62,19 +63,24 @@ void on_fault(int signal_number, siginfo_t* info, void* context) {
   if (!resume_after_fault(context)) chain(signal_number, info, context);
 }
 
-bool install_handler() {
-  ::sigaction(SIGBUS, nullptr, &previous_action);
-  struct sigaction action = {};
-  action.sa_sigaction = on_fault;
-  // The fallback below leaves the handler by a jump, so SIGBUS must not stay blocked: SA_NODEFER.
-  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
-  ::sigemptyset(&action.sa_mask);
-  return ::sigaction(SIGBUS, &action, nullptr) == 0;
+std::atomic<bool> handler_installed = false;
+
+[[gnu::noinline]] void install_handler() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    ::sigaction(SIGBUS, nullptr, &previous_action);
+    struct sigaction action = {};
+    action.sa_sigaction = on_fault;
+    // The fallback below leaves the handler by a jump, so SIGBUS must not stay blocked: SA_NODEFER.
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
+    ::sigemptyset(&action.sa_mask);
+    ::sigaction(SIGBUS, &action, nullptr);
+    handler_installed.store(true, std::memory_order_release);
+  });
 }
 
-void ensure_handler() {
-  static const bool installed = install_handler();
-  static_cast<void>(installed);
+inline void ensure_handler() {
+  if (!handler_installed.load(std::memory_order_acquire)) install_handler();
 }
 
 #if defined(__x86_64__)
@@ -213,11 +219,11 @@ std::size_t guarded_copy(MutableBytes to, Bytes from) noexcept {
   return size - copy_or_fault(to.data(), from.data(), size);
 }
 
-std::optional<std::uint64_t> guarded_load(const std::byte* from) noexcept {
+GuardedWord guarded_word(const std::byte* from) noexcept {
   ensure_handler();
-  std::uint64_t value = 0;
-  if (!load_or_fault(from, value)) return std::nullopt;
-  return value;
+  GuardedWord word;
+  word.good = load_or_fault(from, word.value);
+  return word;
 }
 
 }  // namespace engram::mapping

@@ -19,7 +19,20 @@ namespace engram::mapping {
 /// that faulted: all of them if none did. The count is exact to the page.
 [[nodiscard]] std::size_t guarded_copy(MutableBytes to, Bytes from) noexcept;
 
-/// One 8-byte little-endian load; nothing if it faults. About the cost of a plain load.
-[[nodiscard]] std::optional<std::uint64_t> guarded_load(const std::byte* from) noexcept;
+/// A word, or the news that it could not be loaded; fits two registers.
+struct GuardedWord {
+  std::uint64_t value = 0;
+  bool good = false;
+};
+
+/// One 8-byte little-endian load. About the cost of a call and a plain load.
+[[nodiscard]] GuardedWord guarded_word(const std::byte* from) noexcept;
+
+/// The same; nothing if it faults.
+[[nodiscard]] inline std::optional<std::uint64_t> guarded_load(const std::byte* from) noexcept {
+  const GuardedWord word = guarded_word(from);
+  if (!word.good) return std::nullopt;
+  return word.value;
+}
 
 }  // namespace engram::mapping

@@ -10,7 +10,7 @@
 #include <random>
 #include <thread>
 
-#include "paging/testing.h"
+#include "paging/test_memory.h"
 
 namespace engram::paging {
 
@@ -177,7 +177,7 @@ class RandomTables {
 
   /// Looks like a large page: of 2 MiB, of 1 GiB, with PAT, or with reserved bits set.
   std::uint64_t large(std::uint64_t value) {
-    value = (value & ~0x000f'ffff'ffff'f000) | kPs | below(1U << 20U) << 30;
+    value = (value & ~0x000f'ffff'ffff'f000ULL) | kPs | below(1U << 20U) << 30;
     if (chance(2)) value |= below(512) << 21;
     if (chance(2)) value |= 1U << 12U;
     if (chance(4)) value |= 1ULL << (13 + below(17));

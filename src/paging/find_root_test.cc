@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "paging/address_space.h"
-#include "paging/testing.h"
+#include "paging/test_memory.h"
 
 namespace engram::paging {
 namespace {

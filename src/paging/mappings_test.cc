@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "paging/address_space.h"
-#include "paging/testing.h"
+#include "paging/test_memory.h"
 
 namespace engram::paging {
 
@@ -237,7 +237,7 @@ class RandomTree {
 
   void fill(PhysAddr table, unsigned level) {
     for (const std::uint64_t index : kIndexes) {
-      if (chance(3)) continue;
+      if (chance(8)) continue;
       std::uint64_t entry =
           (chance(6) ? 0 : kP) | (chance(4) ? 0 : kRw) | kUs | (chance(4) ? kXd : 0);
       if (level == 1) {

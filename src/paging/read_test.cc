@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "paging/address_space.h"
-#include "paging/testing.h"
+#include "paging/test_memory.h"
 
 namespace engram::paging {
 namespace {

@@ -8,7 +8,7 @@
 #include <random>
 #include <vector>
 
-#include "paging/testing.h"
+#include "paging/test_memory.h"
 
 namespace engram::paging {
 namespace {

@@ -15,7 +15,7 @@ constexpr std::uint64_t kLargePagePat = 1U << 12U;
 constexpr std::uint64_t kNoExecute = 1ULL << 63U;
 // Bits 51:12; 62:52 are for software and protection keys. Where MAXPHYADDR is below 52 the bits
 // above it are reserved; an image does not say what it was, so such an address is just not there.
-constexpr std::uint64_t kAddressMask = 0x000f'ffff'ffff'f000;
+constexpr std::uint64_t kAddressMask = 0x000f'ffff'ffff'f000ULL;
 // The highest level whose entries may map a page: PDPTE.PS is 1 GiB, bit 7 above it is reserved.
 constexpr unsigned kHighestPageLevel = 3;
 

@@ -34,8 +34,8 @@ Result<void> add_tables(DatabaseState& state, kernel::Session* session,
     if (std::any_of(state.bindings.begin(), state.bindings.end(), is_same)) {
       return fail("sql: two tables are named {}", table->name());
     }
-    state.bindings.push_back(
-        std::make_unique<Binding>(Binding{table, table->columns(), session, &state.interrupted}));
+    state.bindings.push_back(std::make_unique<Binding>(
+        Binding{table, table->columns(), session, &state.interrupted, {}}));
     ENGRAM_CHECK(register_table(state.connection.get(), *state.bindings.back()));
   }
   return {};
@@ -137,10 +137,10 @@ Result<std::optional<Query>, QueryError> Database::prepare_next(std::string_view
     sqlite3_stmt* prepared = nullptr;
     const int result = sqlite3_prepare_v3(state_->connection.get(), begin,
                                           static_cast<int>(sql.size() - at), 0, &prepared, &tail);
-    Query::Statement statement(prepared);
+    Query::Statement statement(prepared, Query::Finalizer{state_.get()});
     if (result != SQLITE_OK) return tl::unexpected(last_error(*state_, at));
     at += static_cast<std::size_t>(tail - begin);
-    if (statement) return std::optional(Query(*state_, std::move(statement)));
+    if (statement) return std::optional(Query(std::move(statement)));
     if (tail == begin) break;
   }
   return std::optional<Query>();

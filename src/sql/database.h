@@ -65,12 +65,12 @@ class Query {
  private:
   friend class Database;
   struct Finalizer {
+    DatabaseState* database = nullptr;
     void operator()(sqlite3_stmt* statement) const;
   };
   using Statement = std::unique_ptr<sqlite3_stmt, Finalizer>;
-  Query(DatabaseState& database, Statement statement);
+  explicit Query(Statement statement);
 
-  DatabaseState* database_;
   Statement statement_;
   std::vector<ResultColumn> columns_;
   bool started_ = false;

@@ -158,7 +158,8 @@ TEST_F(DatabaseTest, TwoKeysArePassedTogether) {
 }
 
 TEST_F(DatabaseTest, AKeyThatIsFixedTwiceIsPassedOnce) {
-  EXPECT_THAT(rows("SELECT fd FROM files WHERE task = 0xffff888000000000 AND task = 5"), IsEmpty());
+  EXPECT_THAT(rows("SELECT fd FROM files WHERE task = 0xffff888000000000 AND task = (SELECT 5)"),
+              IsEmpty());
   ASSERT_EQ(files_.log.opens.size(), 1U);
   EXPECT_EQ(files_.log.opens[0].size(), 1U);
 }
@@ -436,10 +437,10 @@ TEST_F(DatabaseTest, SchemaTextIsValidSql) {
 TEST_F(DatabaseTest, AWrongViewIsAnErrorAndSoIsATableTwice) {
   const std::array<const tables::Table*, 1> one{&tasks_};
   const std::array<ViewSource, 1> wrong{
-      {{"wrong", "CREATE VIEW wrong AS SELECT nothing FROM tasks"}}};
+      {{"wrong", "CREATE VIEW wrong AS SELECT missing FROM tasks"}}};
   const auto view = Database::create(*session_, one, {{}, wrong});
   ASSERT_FALSE(view);
-  EXPECT_THAT(view.error().text, HasSubstr("view wrong: no such column: nothing"));
+  EXPECT_THAT(view.error().text, HasSubstr("view wrong: no such column: missing"));
   const std::array<const tables::Table*, 2> twice{&tasks_, &tasks_};
   EXPECT_FALSE(Database::create(*session_, twice, {{}, {}}));
 }

@@ -4,17 +4,17 @@
 
 #include "sql/database.h"
 #include "sql/database_state.h"
-#include "sql/suggest.h"
 #include "sql/value_conversion.h"
 
 namespace engram::sql {
 
 void Query::Finalizer::operator()(sqlite3_stmt* statement) const {
   sqlite3_finalize(statement);
+  // Another statement that is still running loses nothing but what it could have reused.
+  for (const auto& binding : database->bindings) binding->walks.clear();
 }
 
-Query::Query(DatabaseState& database, Statement statement)
-    : database_(&database), statement_(std::move(statement)) {
+Query::Query(Statement statement) : statement_(std::move(statement)) {
   const int count = sqlite3_column_count(statement_.get());
   for (int column = 0; column < count; ++column) {
     const char* name = sqlite3_column_name(statement_.get(), column);
@@ -25,7 +25,8 @@ Query::Query(DatabaseState& database, Statement statement)
 }
 
 Result<bool, QueryError> Query::step() {
-  if (!started_) database_->interrupted.store(false);
+  DatabaseState& database = *statement_.get_deleter().database;
+  if (!started_) database.interrupted.store(false);
   started_ = true;
   switch (sqlite3_step(statement_.get())) {
     case SQLITE_ROW:
@@ -33,7 +34,7 @@ Result<bool, QueryError> Query::step() {
     case SQLITE_DONE:
       return false;
     default:
-      return tl::unexpected(last_error(*database_));
+      return tl::unexpected(last_error(database));
   }
 }
 

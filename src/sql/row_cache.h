@@ -39,7 +39,7 @@ class ColumnSet {
 class RowCache {
  public:
   /// More than this is not kept: the table is then walked again each time.
-  static constexpr std::uint64_t kByteLimit = 1 * kGiB;
+  static constexpr std::uint64_t kByteLimit = 256 * kMiB;
 
   /// Pulls all rows of `cursor`; nothing if they exceed `byte_limit`.
   /// Errors: those of the cursor; `interrupted` became true.

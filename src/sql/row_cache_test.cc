@@ -14,7 +14,7 @@ using tables::Null;
 using tables::Value;
 using testing::ElementsAre;
 
-class Vector : public tables::Cursor {
+class Vector final : public tables::Cursor {
  public:
   explicit Vector(std::vector<std::vector<Value>> rows) : rows_(std::move(rows)) {}
   Result<bool> next() override { return ++at_ <= rows_.size(); }
@@ -73,14 +73,16 @@ TEST(RowCache, ZeroEqualsNegativeZero) {
 }
 
 TEST(RowCache, GivesUpBeyondItsLimit) {
-  Vector cursor({{std::string(1000, 'x')}, {std::string(1000, 'y')}});
+  const std::vector<Value> row{std::string(1000, 'x')};
+  Vector cursor({row, row});
   const auto cache = RowCache::build(cursor, 1, ColumnSet(), never, 1500);
   ASSERT_TRUE(cache);
   EXPECT_FALSE(*cache);
 }
 
 TEST(RowCache, StopsWhenInterrupted) {
-  Vector cursor({{std::int64_t{1}}});
+  const std::vector<Value> row{std::int64_t{1}};
+  Vector cursor({row, row});
   const std::atomic<bool> interrupted = true;
   const auto cache = RowCache::build(cursor, 1, ColumnSet(), interrupted);
   ASSERT_FALSE(cache);

@@ -18,12 +18,19 @@ std::uint64_t combine(std::uint64_t seed, std::uint64_t value) {
 
 }  // namespace
 
-bool Request::same_walk(const Request& other) const {
-  const auto same_key = [](const tables::KeyValue& a, const tables::KeyValue& b) {
-    return a.column == b.column && same(a.value, b.value);
+std::shared_ptr<Walk> Walks::find_or_note(const Request& request) {
+  Shape shape{request.columns.bits(), {}};
+  for (const auto& key : request.keys) shape.second.push_back(key.column);
+  std::shared_ptr<Walk>& last = walks_[std::move(shape)];
+  const auto same_value = [](const tables::KeyValue& a, const tables::KeyValue& b) {
+    return same(a.value, b.value);
   };
-  return columns == other.columns &&
-         std::equal(keys.begin(), keys.end(), other.keys.begin(), other.keys.end(), same_key);
+  if (last && std::equal(last->keys.begin(), last->keys.end(), request.keys.begin(), same_value)) {
+    return last;
+  }
+  last = std::make_shared<Walk>();
+  last->keys = request.keys;
+  return nullptr;
 }
 
 Result<std::unique_ptr<tables::Cursor>> TableScan::open() const {
@@ -34,58 +41,57 @@ Result<std::unique_ptr<tables::Cursor>> TableScan::open() const {
 }
 
 Result<void> TableScan::begin(Request request) {
-  const bool again = walked_ && request_.same_walk(request);
   request_ = std::move(request);
-  if (again && !too_big_) {
-    ENGRAM_CHECK(begin_cached());
-    if (cache_) return {};
-  }
-  if (!again) {
-    cache_.reset();
-    cached_row_ids_.clear();
-    too_big_ = false;
+  cursor_.reset();
+  at_end_ = true;
+  walk_ = binding_->walks.find_or_note(request_);
+  if (walk_ && !walk_->too_big) {
+    ENGRAM_CHECK(fill_cache(*walk_));
+    if (walk_->cache) {
+      begin_cached();
+      return {};
+    }
   }
   met_.clear();
-  walked_ = true;
   ENGRAM_TRY(cursor_, open());
   return next();
 }
 
-Result<void> TableScan::begin_cached() {
-  cursor_.reset();
-  if (!cache_) {
-    ENGRAM_TRY(const auto cursor, open());
-    ENGRAM_TRY(cache_, RowCache::build(*cursor, binding_->columns.size(), request_.columns,
-                                       *binding_->interrupted));
-    too_big_ = !cache_;
-    if (too_big_) return {};
-  }
-  chosen_.reset();
-  const auto& lookup = request_.lookup;
-  if (lookup && request_.columns.contains(lookup->column)) {
-    chosen_ = cache_->candidates(lookup->column, lookup->value);
-  }
-  position_ = 0;
-  at_end_ = (chosen_ ? chosen_->size() : cache_->size()) == 0;
+Result<void> TableScan::fill_cache(Walk& walk) const {
+  if (walk.cache) return {};
+  ENGRAM_TRY(const auto cursor, open());
+  ENGRAM_TRY(walk.cache, RowCache::build(*cursor, binding_->columns.size(), request_.columns,
+                                         *binding_->interrupted));
+  walk.too_big = !walk.cache;
   return {};
 }
 
+void TableScan::begin_cached() {
+  chosen_.reset();
+  const auto& lookup = request_.lookup;
+  if (lookup && request_.columns.contains(lookup->column)) {
+    chosen_ = walk_->cache->candidates(lookup->column, lookup->value);
+  }
+  position_ = 0;
+  at_end_ = (chosen_ ? chosen_->size() : walk_->cache->size()) == 0;
+}
+
 Result<void> TableScan::next() {
-  row_id_.reset();
   if (cursor_) {
+    row_id_.reset();
     at_end_ = true;  // an error ends the scan
     ENGRAM_TRY(const bool more, cursor_->next());
     at_end_ = !more;
     return {};
   }
   ++position_;
-  at_end_ = position_ >= (chosen_ ? chosen_->size() : cache_->size());
+  at_end_ = position_ >= (chosen_ ? chosen_->size() : walk_->cache->size());
   return {};
 }
 
 Result<tables::Value> TableScan::column(std::size_t index) {
   if (cursor_) return cursor_->column(index);
-  const auto* cell = cache_->at(chosen_ ? (*chosen_)[position_] : position_, index);
+  const auto* cell = walk_->cache->at(cached_row(), index);
   if (cell == nullptr) {
     return fail("{}: column {} was not announced", binding_->table->name(),
                 binding_->columns[index].name);
@@ -106,11 +112,13 @@ std::int64_t TableScan::row_id_of(tables::Cursor& cursor) {
 Result<void> TableScan::number_cached_rows() {
   met_.clear();
   ENGRAM_TRY(const auto cursor, open());
-  while (cached_row_ids_.size() < cache_->size()) {
+  std::vector<std::int64_t> ids;
+  while (ids.size() < walk_->cache->size()) {
     ENGRAM_TRY(const bool more, cursor->next());
     if (!more) return fail("{}: has fewer rows than before", binding_->table->name());
-    cached_row_ids_.push_back(row_id_of(*cursor));
+    ids.push_back(row_id_of(*cursor));
   }
+  walk_->row_ids = std::move(ids);
   return {};
 }
 
@@ -119,8 +127,8 @@ Result<std::int64_t> TableScan::row_id() {
     if (!row_id_) row_id_ = row_id_of(*cursor_);
     return *row_id_;
   }
-  if (cached_row_ids_.empty()) ENGRAM_CHECK(number_cached_rows());
-  return cached_row_ids_[chosen_ ? (*chosen_)[position_] : position_];
+  if (walk_->row_ids.empty()) ENGRAM_CHECK(number_cached_rows());
+  return walk_->row_ids[cached_row()];
 }
 
 }  // namespace engram::sql

@@ -12,9 +12,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "sql/row_cache.h"
@@ -22,27 +24,47 @@
 
 namespace engram::sql {
 
+/// What a statement asks of a table.
+struct Request {
+  std::vector<tables::KeyValue> keys;      ///< for Table::open()
+  std::optional<tables::KeyValue> lookup;  ///< one more `=`, on a column that is no key
+  ColumnSet columns;                       ///< that will be asked for
+};
+
+/// The rows behind a request, lookup aside, as far as they are known.
+struct Walk {
+  std::vector<tables::KeyValue> keys;
+  bool too_big = false;  ///< the rows exceed the cache
+  std::optional<RowCache> cache;
+  std::vector<std::int64_t> row_ids;  ///< of the cached rows, once asked for
+};
+
+/// The walks of the running statements. A statement has a few scans of a table, and each of them
+/// may be closed and opened again for every row of an outer table; so this outlives the scans.
+class Walks {
+ public:
+  /// The last walk for these columns and key columns if it was for the same keys, too; else
+  /// remembers that there is one from now on, and returns null.
+  std::shared_ptr<Walk> find_or_note(const Request& request);
+  void clear() { walks_.clear(); }
+
+ private:
+  using Shape = std::pair<std::uint64_t, std::vector<std::size_t>>;
+  std::map<Shape, std::shared_ptr<Walk>> walks_;
+};
+
 /// A table bound to the session that it reads.
 struct Binding {
   const tables::Table* table = nullptr;
   std::vector<tables::ColumnInfo> columns;
   kernel::Session* session = nullptr;  ///< null in a database that has only a schema
   const std::atomic<bool>* interrupted = nullptr;
-};
-
-/// What a statement asks of a table.
-struct Request {
-  std::vector<tables::KeyValue> keys;      ///< for Table::open()
-  std::optional<tables::KeyValue> lookup;  ///< one more `=`, on a column that is no key
-  ColumnSet columns;                       ///< that will be asked for
-
-  /// The walk that both need is the same; they may look for different rows in it.
-  [[nodiscard]] bool same_walk(const Request& other) const;
+  Walks walks;
 };
 
 class TableScan {
  public:
-  explicit TableScan(const Binding& binding) : binding_(&binding) {}
+  explicit TableScan(Binding& binding) : binding_(&binding) {}
 
   /// Moves to the first row. Rows that do not match `lookup` may come, too.
   /// Errors: those of the table; no image behind the schema.
@@ -62,23 +84,27 @@ class TableScan {
 
  private:
   Result<std::unique_ptr<tables::Cursor>> open() const;
-  Result<void> begin_cached();
+  Result<void> fill_cache(Walk& walk) const;
+  void begin_cached();
   Result<void> number_cached_rows();
   std::int64_t row_id_of(tables::Cursor& cursor);
+  [[nodiscard]] std::size_t cached_row() const {
+    return chosen_ ? (*chosen_)[position_] : position_;
+  }
 
-  const Binding* binding_;
+  Binding* binding_;
   Request request_;
   bool at_end_ = true;
-  bool walked_ = false;   ///< request_ has been served before
-  bool too_big_ = false;  ///< the rows of request_ exceed the cache
+
+  // Of a scan that walks the table:
   std::unique_ptr<tables::Cursor> cursor_;
-  std::optional<std::int64_t> row_id_;                    ///< of the cursor's row, once asked for
+  std::optional<std::int64_t> row_id_;                    ///< of the current row, once asked for
   std::unordered_map<std::uint64_t, std::uint64_t> met_;  ///< equal rows so far, by hash
 
-  std::optional<RowCache> cache_;
+  // Of a scan that is served from the cache (cursor_ is null):
+  std::shared_ptr<Walk> walk_;
   std::optional<std::vector<std::uint32_t>> chosen_;  ///< rows of the cache; none: all
   std::size_t position_ = 0;
-  std::vector<std::int64_t> cached_row_ids_;
 };
 
 }  // namespace engram::sql

@@ -10,9 +10,9 @@ namespace {
 
 constexpr std::string_view kComment = "--";
 
-bool is_identifier(std::string_view text) {
+bool is_column_name(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](unsigned char c) {
-    return std::isalnum(c) != 0 || c == '_';
+    return std::islower(c) != 0 || std::isdigit(c) != 0 || c == '_';
   });
 }
 
@@ -24,7 +24,7 @@ void append_sentence(std::string& text, std::string_view more) {
 /// One comment line: a column, or more text for what came before.
 void add_line(ViewDoc& view, std::string_view line) {
   const auto colon = line.find(": ");
-  if (colon != std::string_view::npos && is_identifier(line.substr(0, colon))) {
+  if (colon != std::string_view::npos && is_column_name(line.substr(0, colon))) {
     view.columns.emplace_back(line.substr(0, colon), line.substr(colon + 2));
   } else {
     append_sentence(view.columns.empty() ? view.doc : view.columns.back().second, line);

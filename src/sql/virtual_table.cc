@@ -16,15 +16,15 @@ namespace engram::sql {
 namespace {
 
 struct VirtualTable : sqlite3_vtab {
-  const Binding* binding = nullptr;
+  Binding* binding = nullptr;
 };
 
 struct VirtualCursor : sqlite3_vtab_cursor {
-  explicit VirtualCursor(const Binding& binding) : sqlite3_vtab_cursor{}, scan(binding) {}
+  explicit VirtualCursor(Binding& binding) : sqlite3_vtab_cursor{}, scan(binding) {}
   TableScan scan;
 };
 
-const Binding& binding_of(sqlite3_vtab* table) {
+Binding& binding_of(sqlite3_vtab* table) {
   return *static_cast<VirtualTable*>(table)->binding;
 }
 
@@ -234,7 +234,7 @@ int connect(sqlite3* database, void* binding_pointer, int, const char* const*, s
     return SQLITE_ERROR;
   };
   const auto body = [&] {
-    const auto& binding = *static_cast<const Binding*>(binding_pointer);
+    auto& binding = *static_cast<Binding*>(binding_pointer);
     const int result = sqlite3_declare_vtab(database, declaration(binding).c_str());
     if (result != SQLITE_OK) return result;
     // Reading a table has no side effects, so views may use it whatever trusted_schema says.

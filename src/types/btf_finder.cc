@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <functional>
 
 #include "guest/scan.h"
@@ -23,19 +24,16 @@ constexpr std::size_t kStep = sizeof(std::uint32_t);
 /// Offset of the first word from `at` on, in steps of four bytes, that equals kMagicVersionFlags,
 /// or the size.
 std::size_t find_magic(Bytes chunk, std::size_t at) {
-  // Blocks without an early exit within keep the loop at memory speed.
-  constexpr std::size_t kWords = 16;
-  const auto is_magic = [&](std::size_t offset) {
-    return load_unaligned<std::uint32_t>(chunk.data() + offset) == btf::kMagicVersionFlags;
-  };
-  while (chunk.size() - at >= kWords * kStep) {
-    bool any = false;
-    for (std::size_t i = 0; i < kWords; ++i) any |= is_magic(at + i * kStep);
-    if (any) break;
-    at += kWords * kStep;
+  // Blocks without an early exit within are compiled to vector instructions.
+  std::array<std::uint32_t, 32> block;
+  for (; chunk.size() - at >= sizeof block; at += sizeof block) {
+    std::memcpy(block.data(), chunk.data() + at, sizeof block);
+    std::uint32_t hits = 0;
+    for (const std::uint32_t word : block) hits += word == btf::kMagicVersionFlags ? 1U : 0U;
+    if (hits != 0) break;
   }
   for (; chunk.size() - at >= kStep; at += kStep) {
-    if (is_magic(at)) return at;
+    if (load_unaligned<std::uint32_t>(chunk.data() + at) == btf::kMagicVersionFlags) return at;
   }
   return chunk.size();
 }

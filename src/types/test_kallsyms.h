@@ -169,19 +169,20 @@ class Writer {
     }
     std::size_t next = 0;
     for (std::string& token : tokens_) {
-      if (token.empty() && next < std::size(kCommon)) token = kCommon[next++];
+      if (!token.empty() || next == std::size(kCommon)) continue;
+      token = kCommon[next++];
+      long_codes_.push_back(static_cast<std::uint8_t>(&token - tokens_.data()));
     }
   }
 
   [[nodiscard]] std::vector<std::uint8_t> compress(std::string_view text) const {
     std::vector<std::uint8_t> codes;
     while (!text.empty()) {
-      std::size_t best = 0;
-      for (std::size_t code = 0; code < tokens_.size(); ++code) {
+      auto best = static_cast<std::uint8_t>(text.front());
+      for (const std::uint8_t code : long_codes_) {
         if (tokens_[code].size() > tokens_[best].size() && text.starts_with(tokens_[code])) best = code;
-        if (!text.starts_with(tokens_[best])) best = static_cast<std::uint8_t>(text.front());
       }
-      codes.push_back(static_cast<std::uint8_t>(best));
+      codes.push_back(best);
       text.remove_prefix(tokens_[best].size());
     }
     return codes;
@@ -273,6 +274,7 @@ class Writer {
   std::vector<TestSymbol> symbols_;
   std::uint64_t place_;
   std::array<std::string, 256> tokens_;
+  std::vector<std::uint8_t> long_codes_;  ///< of tokens that are not one character
   Written out_;
 };
 

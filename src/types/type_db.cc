@@ -20,7 +20,7 @@ constexpr std::size_t kKinds = static_cast<std::size_t>(Kind::unknown) + 1;
 
 /// Members that one look-up passes at most: of anonymous structures in one another, a few hundred
 /// bytes of BTF can make an exponential number.
-constexpr std::uint32_t kSearchLimit = 1U << 20U;
+constexpr std::uint32_t kSearchLimit = 1U << 16U;
 
 Kind kind_from(std::uint32_t btf_kind) {
   switch (btf_kind) {

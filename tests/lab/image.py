@@ -3,6 +3,7 @@
 """What a guest boots from: kernel, initramfs and root disk, made once for each kernel."""
 import dataclasses
 import json
+import shutil
 
 import initramfs
 import kernels
@@ -63,4 +64,5 @@ def prepare(layout, kernel_name, say):
     made.file_hashes.write_text(json.dumps(hashes, indent=1))
     (made.folder / 'stamp').write_text(wanted)
     layout.put_in_place(made.folder, image.folder)
+    shutil.rmtree(work)
     return image

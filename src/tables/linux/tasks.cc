@@ -70,11 +70,13 @@ Value path_at(Session& session, std::optional<VirtAddr> path) {
   return path ? cell(kernel_of(session).paths().text_at(*path)) : Null{};
 }
 
-/// The root of the task's own page tables; kernel threads run on whatever is loaded, shown as the
-/// kernel's own.
+/// The root of the task's own page tables. Kernel threads run on whatever is loaded: the kernel's
+/// own.
 Value page_table(const Task& task, Session& session) {
-  const auto mm = tasks_of(session).mm(task.address);
-  return mm ? cell(tasks_of(session).page_table(*mm)) : cell(kernel_of(session).space().root());
+  const auto& tasks = tasks_of(session);
+  if (const auto mm = tasks.mm(task.address)) return cell(tasks.page_table(*mm));
+  const bool kernel_thread = tasks.is_kernel_thread(task.address).value_or(false);
+  return kernel_thread ? cell(kernel_of(session).space().root()) : Null{};
 }
 
 using Strings = std::optional<std::vector<std::string>> (kernel::ProcessStrings::*)(VirtAddr,
@@ -166,7 +168,8 @@ const std::vector<Column<Task>>& columns() {
          return path_at(session, tasks_of(session).root_directory(task.address));
        }},
       {{"page_table", Type::pointer,
-        "Physical address of the root page table; the kernel's for kernel threads."},
+        "Physical address of the root page table; the kernel's for kernel threads, NULL for "
+        "zombies."},
        page_table},
       {{"start_time", Type::integer, "Nanoseconds of CLOCK_MONOTONIC."},
        number<&Tasks::start_time>},

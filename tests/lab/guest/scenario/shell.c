@@ -12,7 +12,7 @@
 
 #include "scenario.h"
 
-enum { kPromptTimeoutMs = 5000, kLastLineMs = 500 };
+enum { kPromptTimeoutMs = 5000, kLastLineMs = 500, kTypingMs = 100 };
 
 struct Terminal {
   int master;
@@ -65,6 +65,7 @@ int run_shell_on_pty(int argc, char** argv) {
   if (!input) return 1;
   while (fgets(line, sizeof line, input)) {
     wait_for_prompt(&terminal);
+    sleep_milliseconds(kTypingMs);
     type_line(&terminal, line);
   }
   while (copy_output(&terminal, kLastLineMs)) {

@@ -52,7 +52,7 @@ class TestMemory {
         return;
       }
       if (get(entry) == 0) put(entry, new_table().value | kP | kRw | kUs);
-      table = PhysAddr(get(entry) & 0x000f'ffff'ffff'f000);
+      table = PhysAddr(get(entry) & 0x000f'ffff'ffff'f000ULL);
     }
   }
 

@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: engram contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a first question costs: a new process, the image in the page cache, one query.
+
+open.py --engram PROGRAM --dumps FOLDER [--runs N] [--json FILE]
+
+Each answer is checked against the guest's truth before its time counts. Wall and processor time are medians, in
+milliseconds; memory is the greatest sum of pages that are not the mapped file's, in MB.
+"""
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+QUERIES = {
+    "os_version": "SELECT * FROM os_version",
+    "kallsyms": "SELECT count(*) AS count FROM kallsyms",
+    "tasks": "SELECT * FROM tasks",
+}
+FORMATS = ("raw", "lime", "elf")
+
+
+def is_right(name, rows, truth):
+    """Whether the answer can be the guest's."""
+    if name == "os_version":
+        return [row["kernel_version"] for row in rows] == [truth["osrelease"]]
+    if name == "kallsyms":
+        return rows == [{"count": truth["kallsyms"]["count"]}]
+    pids = {process["pid"] for process in truth["processes"] if not process["comm"].startswith("kworker/")}
+    return pids <= {row["pid"] for row in rows}
+
+
+def anonymous_memory(process, peak):
+    """Samples RssAnon of a running process until it ends."""
+    try:
+        while process.poll() is None:
+            with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
+                for line in status:
+                    if line.startswith("RssAnon:"):
+                        peak[0] = max(peak[0], int(line.split()[1]))
+            time.sleep(0.001)
+    except OSError:
+        pass  # it ended between the two looks
+
+
+def measure(engram, image, sql):
+    """(wall ms, processor ms, peak MB that are not the file, rows) of one process."""
+    before, start, peak = os.times(), time.monotonic(), [0]
+    with subprocess.Popen([engram, "query", image, sql, "--format", "json"], stdout=subprocess.PIPE) as process:
+        watcher = threading.Thread(target=anonymous_memory, args=(process, peak))
+        watcher.start()
+        output = process.stdout.read()
+        process.wait()
+        wall = time.monotonic() - start
+        watcher.join()
+    after = os.times()
+    if process.returncode != 0:
+        raise SystemExit(f"{image}: {sql}: exit code {process.returncode}")
+    processor = after.children_user + after.children_system - before.children_user - before.children_system
+    return wall * 1000, processor * 1000, peak[0] / 1024, json.loads(output)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engram", required=True)
+    parser.add_argument("--dumps", required=True, type=pathlib.Path)
+    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--json", type=pathlib.Path)
+    arguments = parser.parse_args()
+    results = []
+    print(f"{'image':24}{'query':12}{'wall ms':>9}{'CPU ms':>9}{'MB':>7}")
+    for folder in sorted(path for path in arguments.dumps.iterdir() if (path / "truth.json").exists()):
+        truth = json.loads((folder / "truth.json").read_text(encoding="utf-8"))
+        for image in (folder / f"dump.{name}" for name in FORMATS):
+            for name, sql in QUERIES.items():
+                runs = [measure(arguments.engram, image, sql) for _ in range(arguments.runs + 1)][1:]
+                if not all(is_right(name, rows, truth) for *_, rows in runs):
+                    raise SystemExit(f"{image}: {sql}: wrong answer; no time is reported")
+                wall, processor, memory = (statistics.median(run[i] for run in runs) for i in range(3))
+                label = f"{folder.name} {image.suffix[1:]}"
+                print(f"{label:24}{name:12}{wall:9.0f}{processor:9.0f}{memory:7.0f}", flush=True)
+                results.append({"dump": folder.name, "format": image.suffix[1:], "memory_mb": truth["meta"]["mem_mb"],
+                                "query": name, "wall_ms": wall, "cpu_ms": processor, "anonymous_mb": memory})
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

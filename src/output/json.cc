@@ -1,0 +1,137 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
+
+#include <algorithm>
+
+#include "output/formats.h"
+#include "output/text.h"
+
+namespace engram::output {
+namespace {
+
+using rapidjson::SizeType;
+using rapidjson::StringBuffer;
+using Utf8Json = rapidjson::Writer<StringBuffer>;
+using AsciiJson = rapidjson::Writer<StringBuffer, rapidjson::UTF8<>, rapidjson::ASCII<>>;
+
+/// U+0080 to U+009F: legal in JSON as they are, but a terminal may obey them (U+009B begins an
+/// escape sequence).
+bool has_c1_control(std::string_view text) {
+  for (auto at = text.find('\xc2'); at != std::string_view::npos; at = text.find('\xc2', at + 1)) {
+    if (at + 1 < text.size() && static_cast<unsigned char>(text[at + 1]) < 0xa0) return true;
+  }
+  return false;
+}
+
+void put_string(Utf8Json& json, std::string_view text) {
+  const std::string valid = valid_utf8(text);
+  const auto size = static_cast<SizeType>(valid.size());
+  if (!has_c1_control(valid)) {
+    json.String(valid.data(), size);
+    return;
+  }
+  StringBuffer escaped;
+  AsciiJson(escaped).String(valid.data(), size);
+  json.RawValue(escaped.GetString(), escaped.GetSize(), rapidjson::kStringType);
+}
+
+void put_raw_number(Utf8Json& json, std::string_view text) {
+  json.RawValue(text.data(), text.size(), rapidjson::kNumberType);
+}
+
+struct Put {
+  Utf8Json& json;
+  void operator()(tables::Null) const { json.Null(); }
+  void operator()(std::int64_t integer) const { json.Int64(integer); }
+  void operator()(double real) const { put_raw_number(json, real_text(real)); }
+  void operator()(const std::string& text) const { put_string(json, text); }
+  void operator()(const tables::Blob& blob) const { put_string(json, hex_digits(blob)); }
+};
+
+/// Objects, each behind `before` on a line of its own.
+class ObjectWriter : public Writer {
+ public:
+  explicit ObjectWriter(Sink& sink) : sink_(sink) {}
+
+  Result<void> begin(std::span<const sql::ResultColumn> columns) override {
+    columns_.assign(columns.begin(), columns.end());
+    return {};
+  }
+  Result<void> end() override { return sink_.flush(); }
+  Result<void> cut() override { return sink_.flush(); }
+
+ protected:
+  Result<void> write(std::string_view text) { return sink_.write(text); }
+
+  Result<void> object(std::span<const tables::Value> values) {
+    buffer_.Clear();
+    Utf8Json json(buffer_);
+    json.StartObject();
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      // A member's name is a string like any other; RapidJSON counts strings to know which is
+      // which.
+      put_string(json, columns_[i].name);
+      if (is_address(columns_[i], values[i])) {
+        put_string(json, address_text(std::get<std::int64_t>(values[i])));
+      } else {
+        std::visit(Put{json}, values[i]);
+      }
+    }
+    json.EndObject();
+    return sink_.write({buffer_.GetString(), buffer_.GetSize()});
+  }
+
+ private:
+  Sink& sink_;
+  std::vector<sql::ResultColumn> columns_;
+  StringBuffer buffer_;
+};
+
+class JsonLinesWriter final : public ObjectWriter {
+ public:
+  using ObjectWriter::ObjectWriter;
+  Result<void> row(std::span<const tables::Value> values) override {
+    ENGRAM_CHECK(object(values));
+    return write("\n");
+  }
+};
+
+class JsonWriter final : public ObjectWriter {
+ public:
+  using ObjectWriter::ObjectWriter;
+  Result<void> begin(std::span<const sql::ResultColumn> columns) override {
+    empty_ = true;
+    ENGRAM_CHECK(ObjectWriter::begin(columns));
+    return write("[");
+  }
+  Result<void> row(std::span<const tables::Value> values) override {
+    ENGRAM_CHECK(write(empty_ ? "\n" : ",\n"));
+    empty_ = false;
+    return object(values);
+  }
+  Result<void> end() override {
+    ENGRAM_CHECK(write(empty_ ? "]\n" : "\n]\n"));
+    return ObjectWriter::end();
+  }
+  Result<void> cut() override {
+    ENGRAM_CHECK(write("\n"));
+    return ObjectWriter::cut();
+  }
+
+ private:
+  bool empty_ = true;
+};
+
+}  // namespace
+
+std::unique_ptr<Writer> make_json_writer(Sink& sink, WriterOptions) {
+  return std::make_unique<JsonWriter>(sink);
+}
+
+std::unique_ptr<Writer> make_json_lines_writer(Sink& sink, WriterOptions) {
+  return std::make_unique<JsonLinesWriter>(sink);
+}
+
+}  // namespace engram::output
