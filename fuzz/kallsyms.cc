@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
 
-// Kallsyms out of hostile read-only data: the input lies behind a page of code and a page with the banner of a
-// machine, and whatever is found in it must be a table that answers for all of its own symbols.
+// Kallsyms out of hostile read-only data: the input lies behind a page of code and a page with the
+// banner of a machine, and whatever is found in it must be a table that answers for all of its own
+// symbols.
 
 #include <cstddef>
 #include <cstdint>
@@ -42,9 +43,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<std::byte> banner(kPageSize);
   std::memcpy(banner.data(), kBanner.data(), kBanner.size());
   const auto* first = reinterpret_cast<const std::byte*>(data);
-  const types::test::Machine machine({{kText, std::vector<std::byte>(kPageSize), false, true},
-                                      {kText + kPageSize, banner, false, false},
-                                      {kText + 2 * kPageSize, {first, first + size}, false, false}});
+  const types::test::Machine machine(
+      {{kText, std::vector<std::byte>(kPageSize), false, true},
+       {kText + kPageSize, banner, false, false},
+       {kText + 2 * kPageSize, {first, first + size}, false, false}});
   Diagnostics diagnostics;
   auto found = types::find_kallsyms(machine.space(), machine.image(), diagnostics);
   if (found) check(std::move(*found));

@@ -87,12 +87,11 @@ Result<Image> Image::open(const std::string& path) {
   image.path_ = path;
   image.file_size_ = file.size();
   image.contents_ = std::move(*contents);
-  const std::vector<Region> regions = std::exchange(image.contents_.regions, {});
+  std::vector<Region> regions = std::exchange(image.contents_.regions, {});
   // What one range has lost another one may have: unreadable regions come last.
-  std::vector<Region> by_rank = regions;
-  std::stable_partition(by_rank.begin(), by_rank.end(),
+  std::stable_partition(regions.begin(), regions.end(),
                         [](const Region& r) { return r.backing != Backing::unreadable; });
-  ENGRAM_TRY(image.memory_, guest::Memory::create(without_overlap(std::move(by_rank)), owner));
+  ENGRAM_TRY(image.memory_, guest::Memory::create(without_overlap(regions), owner));
   const std::uint64_t used = host_bytes(image.memory_);
   if (used / kMostUses > file.size()) {
     return fail("{}: {}: ranges of {} bytes together are more than a file of {} bytes can hold",

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <functional>
 #include <limits>
-#include <numeric>
 #include <queue>
 
 namespace engram::image {
@@ -29,24 +28,32 @@ bool disjoint_and_sorted(const std::vector<Region>& regions) {
   return std::adjacent_find(regions.begin(), regions.end(), meet) == regions.end();
 }
 
+/// A region as the sweep sees it. Less is first in the list.
+struct Span {
+  std::size_t index;
+  PhysAddr first;
+  PhysAddr last;
+
+  bool operator>(const Span& other) const { return index > other.index; }
+};
+
 /// Walks up the address space. `open_` has the regions that cover the place that was reached, and
-/// some that have ended below it; the smallest index is the region that serves.
+/// some that have ended below it; the first of them in the list is the one that serves.
 class Sweep {
  public:
-  explicit Sweep(const std::vector<Region>& regions) : regions_(regions), order_(regions.size()) {
-    std::iota(order_.begin(), order_.end(), std::size_t{0});
-    std::sort(order_.begin(), order_.end(), [&](std::size_t a, std::size_t b) {
-      return regions[a].start != regions[b].start ? regions[a].start < regions[b].start : a < b;
-    });
+  explicit Sweep(const std::vector<Region>& regions) : regions_(regions) {
+    spans_.reserve(regions.size());
+    for (const Region& r : regions) spans_.push_back({spans_.size(), r.start, r.last()});
+    std::sort(spans_.begin(), spans_.end(),
+              [](const Span& a, const Span& b) { return a.first < b.first; });
   }
 
   std::vector<Region> run() {
-    while (open_regions()) {
-      const std::size_t server = open_.top();
-      const PhysAddr first = at_;
-      PhysAddr last = regions_[server].last();
-      if (next_ < order_.size()) last = std::min(last, regions_[order_[next_]].start - 1);
-      emit(server, first, last);
+    while (open_spans()) {
+      const Span server = open_.top();
+      const PhysAddr last =
+          next_ < spans_.size() ? std::min(server.last, spans_[next_].first - 1) : server.last;
+      emit(server.index, at_, last);
       if (last.value == std::numeric_limits<std::uint64_t>::max()) break;
       at_ = last + 1;
     }
@@ -54,16 +61,16 @@ class Sweep {
   }
 
  private:
-  /// Opens the regions that begin here and drops those that have ended; goes on to the next region
-  /// if none is left. False at the end.
-  bool open_regions() {
-    while (!open_.empty() && regions_[open_.top()].last() < at_) open_.pop();
+  /// Opens the spans that begin here and drops those that have ended; goes on to the next span if
+  /// none is left. False at the end.
+  bool open_spans() {
+    while (!open_.empty() && open_.top().last < at_) open_.pop();
     if (open_.empty()) {
-      if (next_ == order_.size()) return false;
-      at_ = std::max(at_, regions_[order_[next_]].start);
+      if (next_ == spans_.size()) return false;
+      at_ = std::max(at_, spans_[next_].first);
     }
-    for (; next_ < order_.size() && regions_[order_[next_]].start <= at_; ++next_) {
-      if (regions_[order_[next_]].last() >= at_) open_.push(order_[next_]);
+    for (; next_ < spans_.size() && spans_[next_].first <= at_; ++next_) {
+      open_.push(spans_[next_]);
     }
     return true;
   }
@@ -78,9 +85,9 @@ class Sweep {
   }
 
   const std::vector<Region>& regions_;
-  std::vector<std::size_t> order_;  // by start
-  std::priority_queue<std::size_t, std::vector<std::size_t>, std::greater<>> open_;
-  std::size_t next_ = 0;  // in order_
+  std::vector<Span> spans_;  // by address
+  std::priority_queue<Span, std::vector<Span>, std::greater<>> open_;
+  std::size_t next_ = 0;  // in spans_
   PhysAddr at_;
   std::vector<Region> result_;
   std::size_t last_server_ = std::numeric_limits<std::size_t>::max();
@@ -88,7 +95,7 @@ class Sweep {
 
 }  // namespace
 
-std::vector<Region> without_overlap(std::vector<Region> regions) {
+std::vector<Region> without_overlap(const std::vector<Region>& regions) {
   if (disjoint_and_sorted(regions)) return regions;
   return Sweep(regions).run();
 }

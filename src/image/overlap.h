@@ -13,6 +13,6 @@ namespace engram::image {
 /// The same bytes as disjoint regions in address order: where several regions have an address, the
 /// first of them in the list serves it. At most twice as many regions come out as went in; n log n.
 /// No region may be empty or exceed 2^64.
-[[nodiscard]] std::vector<guest::Region> without_overlap(std::vector<guest::Region> regions);
+[[nodiscard]] std::vector<guest::Region> without_overlap(const std::vector<guest::Region>& regions);
 
 }  // namespace engram::image

@@ -24,11 +24,11 @@ struct Cell {
 };
 
 struct Show {
-  Cell operator()(tables::Null) const { return {"NULL", false, true}; }
-  Cell operator()(std::int64_t integer) const { return {std::to_string(integer), true, false}; }
-  Cell operator()(double real) const { return {real_text(real), true, false}; }
-  Cell operator()(const std::string& text) const { return {terminal_text(text), false, false}; }
-  Cell operator()(const tables::Blob& blob) const { return {hex_digits(blob), false, false}; }
+  std::string operator()(tables::Null) const { return "NULL"; }
+  std::string operator()(std::int64_t integer) const { return std::to_string(integer); }
+  std::string operator()(double real) const { return real_text(real); }
+  std::string operator()(const std::string& text) const { return terminal_text(text); }
+  std::string operator()(const tables::Blob& blob) const { return hex_digits(blob); }
 };
 
 struct Layout {
@@ -70,10 +70,10 @@ class TableWriter final : public Writer {
 
  private:
   Cell cell(std::size_t column, const tables::Value& value) const {
-    if (is_address(declared_[column], value)) {
-      return {address_text(std::get<std::int64_t>(value)), true, false};
-    }
-    return std::visit(Show{}, value);
+    const bool is_number =
+        std::holds_alternative<std::int64_t>(value) || std::holds_alternative<double>(value);
+    return {cell_text(declared_[column], value), is_number,
+            std::holds_alternative<tables::Null>(value)};
   }
 
   /// Decides about the layout, and writes the header and what was held back.
@@ -159,6 +159,11 @@ class TableWriter final : public Writer {
 };
 
 }  // namespace
+
+std::string cell_text(const sql::ResultColumn& column, const tables::Value& value) {
+  if (is_address(column, value)) return address_text(std::get<std::int64_t>(value));
+  return std::visit(Show{}, value);
+}
 
 std::unique_ptr<Writer> make_table_writer(Sink& sink, WriterOptions options) {
   return std::make_unique<TableWriter>(sink, options);

@@ -60,6 +60,9 @@ struct WriterOptions {
   std::size_t width = 0;  ///< of the terminal, in columns; 0: nothing is cut
 };
 
+/// A cell as the table format shows it.
+[[nodiscard]] std::string cell_text(const sql::ResultColumn& column, const tables::Value& value);
+
 /// The names for make_writer().
 [[nodiscard]] std::span<const std::string_view> format_names();
 

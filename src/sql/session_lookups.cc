@@ -7,14 +7,10 @@
 namespace engram::sql {
 namespace {
 
-/// ready() comes first, so that there is a kernel when the others are called.
-kernel::LinuxKernel& kernel_of(kernel::Session& session) {
-  return **session.linux_kernel();
-}
-
-paging::AddressSpace space_of(kernel::Session& session, std::optional<PhysAddr> root) {
-  auto& kernel = kernel_of(session);
-  return root ? kernel.space_at(*root) : kernel.space();
+/// Calls `use` with the address space at `root`, or with the kernel's own.
+template <class Use>
+auto with_space(const kernel::LinuxKernel& kernel, std::optional<PhysAddr> root, Use use) {
+  return root ? use(kernel.space_at(*root)) : use(kernel.space());
 }
 
 }  // namespace
@@ -25,22 +21,30 @@ GuestLookups session_lookups(kernel::Session& session) {
     ENGRAM_CHECK(session.linux_kernel());
     return {};
   };
-  lookups.symbol = [&session](VirtAddr address) { return kernel_of(session).symbolize(address); };
-  lookups.address_of = [&session](std::string_view name) {
-    return kernel_of(session).address_of(name);
+  lookups.symbol = [&session](VirtAddr address) -> std::optional<std::string> {
+    const auto kernel = session.linux_kernel();
+    return kernel ? (*kernel)->symbolize(address) : std::nullopt;
   };
-  lookups.read = [&session](VirtAddr from, std::size_t size,
+  lookups.address_of = [&session](std::string_view name) -> std::optional<VirtAddr> {
+    const auto kernel = session.linux_kernel();
+    return kernel ? (*kernel)->address_of(name) : std::nullopt;
+  };
+  lookups.read = [&session](VirtAddr from, std::size_t count,
                             std::optional<PhysAddr> root) -> Result<std::vector<std::byte>> {
-    std::vector<std::byte> bytes(size);
-    if (const auto done = space_of(session, root).read_exact(from, bytes); !done) {
-      return fail("{}", paging::to_string(done.error()));
-    }
+    ENGRAM_TRY(const auto* kernel, session.linux_kernel());
+    std::vector<std::byte> bytes(count);
+    const auto read = with_space(*kernel, root, [&](const paging::AddressSpace& space) {
+      return space.read_exact(from, bytes);
+    });
+    if (!read) return fail("{}", to_string(read.error()));
     return bytes;
   };
   lookups.translate = [&session](VirtAddr address,
                                  std::optional<PhysAddr> root) -> Result<PhysAddr> {
-    const auto translation = space_of(session, root).translate(address);
-    if (!translation) return fail("{}", paging::to_string(translation.error()));
+    ENGRAM_TRY(const auto* kernel, session.linux_kernel());
+    const auto translation = with_space(
+        *kernel, root, [&](const paging::AddressSpace& space) { return space.translate(address); });
+    if (!translation) return fail("{}", to_string(translation.error()));
     return translation->physical;
   };
   return lookups;

@@ -9,7 +9,7 @@
 
 namespace engram::sql {
 
-/// Borrows the session. The kernel is looked for at the first call of a function that needs it.
+/// The session must outlive what is returned. The kernel is looked for when a function needs it.
 [[nodiscard]] GuestLookups session_lookups(kernel::Session& session);
 
 }  // namespace engram::sql

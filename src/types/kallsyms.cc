@@ -14,8 +14,8 @@
 namespace engram::types {
 namespace {
 
-/// A kernel has one token table and a handful of texts that resemble its digits. What an image has beyond
-/// these limits is not looked at.
+/// A kernel has one token table and a handful of texts that resemble its digits. What an image has
+/// beyond these limits is not looked at.
 constexpr std::size_t kMostDigits = 4096;
 constexpr std::size_t kMostTables = 8;
 
@@ -29,12 +29,15 @@ std::optional<VirtAddr> landmark_address(const Landmarks& landmarks, Landmark la
   return addresses.values[*index];
 }
 
-/// What the kernel itself takes for its own (kernel/kallsyms.c, is_ksym_addr()): everything from _stext to
-/// _end, or, if it lists functions only (CONFIG_KALLSYMS_ALL=n), its two text sections.
+/// What the kernel itself takes for its own (kernel/kallsyms.c, is_ksym_addr()): everything from
+/// _stext to _end, or, if it lists functions only (CONFIG_KALLSYMS_ALL=n), its two text sections.
 void add_ranges(SymbolTable::Builder& symbols, const Landmarks& landmarks,
                 const KallsymsAddresses& addresses, std::span<const paging::Mapping> image) {
-  const auto at = [&](Landmark landmark) { return landmark_address(landmarks, landmark, addresses); };
-  const VirtAddr start = at(Landmark::stext).value_or(at(Landmark::text).value_or(image.front().start));
+  const auto at = [&](Landmark landmark) {
+    return landmark_address(landmarks, landmark, addresses);
+  };
+  const VirtAddr start =
+      at(Landmark::stext).value_or(at(Landmark::text).value_or(image.front().start));
   if (const auto end = at(Landmark::end); end && *end > start) {
     symbols.add_range(start, *end);
     return;
@@ -56,19 +59,21 @@ class Finder {
       : space_(space), image_(image), diagnostics_(diagnostics) {}
 
   Result<Kallsyms> run() {
-    // The parts lie in .rodata, which is a third of the image. If that is not protected (early in boot, or
-    // by choice), or the digits cross its border, they are found with everything else.
+    // The parts lie in .rodata, which is a third of the image. If that is not protected (early in
+    // boot, or by choice), or the digits cross its border, they are found with everything else.
     std::vector<paging::Mapping> read_only;
-    std::copy_if(image_.begin(), image_.end(), std::back_inserter(read_only),
-                 [](const paging::Mapping& m) { return !m.access.writable && !m.access.executable; });
+    std::copy_if(
+        image_.begin(), image_.end(), std::back_inserter(read_only),
+        [](const paging::Mapping& m) { return !m.access.writable && !m.access.executable; });
     search(read_only);
     if (!found_ && !exhausted()) search(image_);
     if (found_) return std::move(*found_);
     if (farthest_ == Stage::none) {
       std::uint64_t size = 0;
       for (const paging::Mapping& mapping : image_) size += mapping.size;
-      return fail("kallsyms: no token table (the texts \"0\" to \"9\" in a row) in {} bytes of {} mappings",
-                  size, image_.size());
+      return fail(
+          "kallsyms: no token table (the texts \"0\" to \"9\" in a row) in {} bytes of {} mappings",
+          size, image_.size());
     }
     return tl::unexpected(std::move(error_));
   }
@@ -79,14 +84,16 @@ class Finder {
   }
 
   void search(std::span<const paging::Mapping> mappings) {
-    paging::for_each_chunk(space_, mappings, kDigitTokens.size() - 1, [&](VirtAddr at, Bytes chunk) {
-      for (auto hit = find_digit_tokens(chunk, 0); hit; hit = find_digit_tokens(chunk, *hit + 1)) {
-        if (std::find(digits_.begin(), digits_.end(), at + *hit) != digits_.end()) continue;
-        digits_.push_back(at + *hit);
-        if (try_table(at + *hit) || exhausted()) return false;
-      }
-      return true;
-    });
+    paging::for_each_chunk(
+        space_, mappings, kDigitTokens.size() - 1, [&](VirtAddr at, Bytes chunk) {
+          for (auto hit = find_digit_tokens(chunk, 0); hit;
+               hit = find_digit_tokens(chunk, *hit + 1)) {
+            if (std::find(digits_.begin(), digits_.end(), at + *hit) != digits_.end()) continue;
+            digits_.push_back(at + *hit);
+            if (try_table(at + *hit) || exhausted()) return false;
+          }
+          return true;
+        });
   }
 
   /// True if this is kallsyms.
@@ -130,7 +137,8 @@ class Finder {
     result.offsets = addresses.offsets;
     result.relative_base = addresses.relative_base;
     result.description = fmt::format(
-        "{} symbols at {:#x}, token table at {:#x}, addresses {} at {:#x}, {}; proven: 256 tokens agree with "
+        "{} symbols at {:#x}, token table at {:#x}, addresses {} at {:#x}, {}; proven: 256 tokens "
+        "agree with "
         "their index, {}-byte markers with the names, {}",
         names.count, names.names.value, tokens.start.value, to_string(addresses.encoding),
         addresses.offsets.value,
@@ -139,11 +147,12 @@ class Finder {
         names.marker_size, addresses.proof);
     diagnostics_.add(Level::info, "kallsyms", result.description, names.names.value);
     if (addresses.descents != 0) {
-      diagnostics_.add(Level::warning, "kallsyms",
-                       fmt::format("{} of {} addresses lie below the one before; expected none: the table "
-                                   "is damaged or has been tampered with",
-                                   addresses.descents, names.count),
-                       addresses.offsets.value);
+      diagnostics_.add(
+          Level::warning, "kallsyms",
+          fmt::format("{} of {} addresses lie below the one before; expected none: the table "
+                      "is damaged or has been tampered with",
+                      addresses.descents, names.count),
+          addresses.offsets.value);
     }
     found_ = std::move(result);
   }

@@ -15,8 +15,9 @@ constexpr std::size_t kMostGap = 32;
 constexpr std::size_t kBaseSize = sizeof(std::uint64_t);
 
 /// The newest first: what proves right ends the search.
-constexpr AddressEncoding kEncodings[] = {AddressEncoding::pc_relative, AddressEncoding::absolute_percpu,
-                                          AddressEncoding::base_relative, AddressEncoding::absolute};
+constexpr AddressEncoding kEncodings[] = {
+    AddressEncoding::pc_relative, AddressEncoding::absolute_percpu, AddressEncoding::base_relative,
+    AddressEncoding::absolute};
 
 bool has_base(AddressEncoding encoding) {
   return encoding == AddressEncoding::base_relative || encoding == AddressEncoding::absolute_percpu;
@@ -26,7 +27,8 @@ std::size_t entry_size(AddressEncoding encoding) {
   return encoding == AddressEncoding::absolute ? sizeof(std::uint64_t) : sizeof(std::uint32_t);
 }
 
-/// Bytes in which the entries are searched: those behind the token index, or those before the number of symbols.
+/// Bytes in which the entries are searched: those behind the token index, or those before the
+/// number of symbols.
 struct Region {
   std::vector<std::byte> bytes;
   VirtAddr start;
@@ -40,8 +42,8 @@ struct Candidate {
   VirtAddr base;
 };
 
-std::optional<Candidate> candidate_at(const Region& region, std::size_t gap, AddressEncoding encoding,
-                                      std::uint32_t count) {
+std::optional<Candidate> candidate_at(const Region& region, std::size_t gap,
+                                      AddressEncoding encoding, std::uint32_t count) {
   Candidate candidate{encoding, gap, VirtAddr()};
   const std::size_t size = entry_size(encoding) * count;
   // As long as scripts/kallsyms.c writes a base, it aligns the entries and the base to 8 bytes.
@@ -67,14 +69,19 @@ std::uint64_t decode(const Region& region, const Candidate& candidate, std::size
       return candidate.base.value + static_cast<std::uint32_t>(offset);
     case AddressEncoding::absolute_percpu:
       return offset >= 0 ? extended : candidate.base.value - 1 - extended;
-    case AddressEncoding::pc_relative: return region.start.value + at + extended;
-    case AddressEncoding::absolute: break;
+    case AddressEncoding::pc_relative:
+      return region.start.value + at + extended;
+    case AddressEncoding::absolute:
+      break;
   }
   return 0;
 }
 
-/// An image that somebody has patched may have a few addresses out of order; a wrong encoding has many.
-std::uint32_t tolerated_descents(std::uint32_t count) { return count / 1024; }
+/// An image that somebody has patched may have a few addresses out of order; a wrong encoding has
+/// many.
+std::uint32_t tolerated_descents(std::uint32_t count) {
+  return count / 1024;
+}
 
 /// Nothing if the addresses do not ascend.
 std::optional<KallsymsAddresses> decode_all(const Region& region, const Candidate& candidate,
@@ -210,10 +217,14 @@ Region region_before(const paging::AddressSpace& space, VirtAddr end, std::size_
 
 const char* to_string(AddressEncoding encoding) {
   switch (encoding) {
-    case AddressEncoding::absolute: return "absolute";
-    case AddressEncoding::base_relative: return "base-relative";
-    case AddressEncoding::absolute_percpu: return "base-relative with absolute per-CPU symbols";
-    case AddressEncoding::pc_relative: return "place-relative";
+    case AddressEncoding::absolute:
+      return "absolute";
+    case AddressEncoding::base_relative:
+      return "base-relative";
+    case AddressEncoding::absolute_percpu:
+      return "base-relative with absolute per-CPU symbols";
+    case AddressEncoding::pc_relative:
+      return "place-relative";
   }
   return "?";
 }
@@ -241,15 +252,17 @@ Result<KallsymsAddresses> find_addresses(const paging::AddressSpace& space,
         }
         if (nearest && nearest->passed >= proof.error().passed) continue;
         nearest = Disproof{proof.error().passed,
-                           fmt::format("read as {} at {:#x}, {}", to_string(encoding), result->offsets.value,
-                                    proof.error().text)};
+                           fmt::format("read as {} at {:#x}, {}", to_string(encoding),
+                                       result->offsets.value, proof.error().text)};
       }
     }
   }
-  return fail("kallsyms: {} names at {:#x}: {}", names.count, names.names.value,
-              nearest ? nearest->text
-                      : fmt::format("no addresses that ascend behind the token index at {:#x} or before {:#x}",
-                                    tokens.index.value, names.num_syms.value));
+  return fail(
+      "kallsyms: {} names at {:#x}: {}", names.count, names.names.value,
+      nearest
+          ? nearest->text
+          : fmt::format("no addresses that ascend behind the token index at {:#x} or before {:#x}",
+                        tokens.index.value, names.num_syms.value));
 }
 
 }  // namespace engram::types

@@ -4,9 +4,10 @@
 
 // The addresses of kallsyms: found beside the names or behind the token index, decoded, and proven.
 //
-// scripts/kallsyms.c has written them in four encodings, and before the number of symbols (up to 6.3) or behind
-// the token index (6.4 and later, commit 404bad70fcf7). Which of them a kernel has is not asked but tried:
-// only one gives addresses that ascend, a _stext that is code and a linux_banner that holds the banner.
+// scripts/kallsyms.c has written them in four encodings, and before the number of symbols (up
+// to 6.3) or behind the token index (6.4 and later, commit 404bad70fcf7). Which of them a kernel
+// has is not asked but tried: only one gives addresses that ascend, a _stext that is code and a
+// linux_banner that holds the banner.
 
 #include <span>
 #include <string>
@@ -33,8 +34,8 @@ struct KallsymsAddresses {
 [[nodiscard]] const char* to_string(AddressEncoding encoding);
 
 /// The addresses of the symbols of `names`.
-/// Errors: no encoding at any of the places gives addresses that ascend, or none of those proves right; the
-/// text says what was wrong with the best of them.
+/// Errors: no encoding at any of the places gives addresses that ascend, or none of those proves
+/// right; the text says what was wrong with the best of them.
 [[nodiscard]] Result<KallsymsAddresses> find_addresses(const paging::AddressSpace& space,
                                                        std::span<const paging::Mapping> image,
                                                        const TokenTable& tokens,

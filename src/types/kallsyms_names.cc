@@ -7,12 +7,12 @@
 namespace engram::types {
 namespace {
 
-constexpr std::uint32_t kBlock = 256;  ///< names a marker
+constexpr std::size_t kBlock = 256;  ///< names a marker
 
-/// Bytes that one compressed name takes at most: two for its length and one a token, of which no name has
-/// more than characters (KSYM_NAME_LEN). At least: one and one.
-constexpr std::uint32_t kLongestEntry = 2 + 512;
-constexpr std::uint32_t kShortestEntry = 2;
+/// Bytes that one compressed name takes at most: two for its length and one a token, of which no
+/// name has more than characters (KSYM_NAME_LEN). At least: one and one.
+constexpr std::size_t kLongestEntry = 2 + 512;
+constexpr std::size_t kShortestEntry = 2;
 
 /// Fewer are found everywhere by chance; a kernel with less than 1024 symbols has not been built.
 constexpr std::size_t kLeastMarkers = 4;
@@ -20,12 +20,16 @@ constexpr std::size_t kLeastMarkers = 4;
 constexpr std::size_t kMostRuns = 32;
 /// Chance may prolong a sequence with what lies behind it.
 constexpr std::size_t kMostOverrun = 3;
-/// Where markers are searched: nothing but sequence numbers, 4 bytes a symbol, lies between them and the
-/// token table. The first window does for a quarter of a million symbols.
-constexpr std::size_t kMarkerWindows[] = {1 * kMiB, 4 * kMostSymbols + 1 * kMiB};
+/// Where markers are searched: nothing but sequence numbers, 4 bytes a symbol, lies between them
+/// and the token table. The first window does for a quarter of a million symbols.
+constexpr std::size_t kMarkerWindows[] = {1 * kMiB, std::size_t{4} * kMostSymbols + 1 * kMiB};
 constexpr std::size_t kMostNameBytes = 48 * kMiB;
-/// Names walked over in one search, in all candidates together.
-constexpr std::uint64_t kWalkLimit = 4 * std::uint64_t{kMostSymbols};
+
+/// What one search may spend on all of its candidates together.
+struct Budget {
+  std::uint64_t names = 4 * std::uint64_t{kMostSymbols};    ///< walked over
+  std::uint64_t bytes = 4 * std::uint64_t{kMostNameBytes};  ///< read as names
+};
 
 struct Length {
   std::size_t tokens = 0;
@@ -87,13 +91,12 @@ std::vector<MarkerRun> find_marker_runs(Bytes window, VirtAddr start, unsigned s
 
 /// Steps over `count` names from `at`, comparing each 256th with its marker. Returns the end.
 std::optional<std::size_t> walk_names(Bytes bytes, std::size_t at, std::uint32_t count,
-                                      std::span<const std::uint32_t> markers,
-                                      std::uint64_t& budget) {
+                                      std::span<const std::uint32_t> markers, Budget& budget) {
   const std::size_t start = at;
   for (std::uint32_t i = 0; i < count; ++i) {
     if (i % kBlock == 0 && at - start != markers[i / kBlock]) return std::nullopt;
-    if (budget == 0) return std::nullopt;
-    --budget;
+    if (budget.names == 0) return std::nullopt;
+    --budget.names;
     const auto length = length_at(bytes, at);
     if (!length) return std::nullopt;
     at += length->header + length->tokens;
@@ -101,10 +104,11 @@ std::optional<std::size_t> walk_names(Bytes bytes, std::size_t at, std::uint32_t
   return at;
 }
 
-/// The names that end in front of `markers`, in `bytes`, which end there, too. Their place is found by the
-/// number of symbols in front of them, which must fit the number of markers, and proven by the walk.
+/// The names that end in front of `markers`, in `bytes`, which end there, too. Their place is found
+/// by the number of symbols in front of them, which must fit the number of markers, and proven by
+/// the walk.
 std::optional<NameArea> find_area(Bytes bytes, VirtAddr markers_at,
-                                  std::span<const std::uint32_t> markers, std::uint64_t& budget) {
+                                  std::span<const std::uint32_t> markers, Budget& budget) {
   const VirtAddr start = markers_at - bytes.size();
   const std::size_t least = markers.back() + kShortestEntry;
   const std::size_t most = markers.back() + kBlock * kLongestEntry + 7;
@@ -130,8 +134,9 @@ std::optional<NameArea> find_area(Bytes bytes, VirtAddr markers_at,
   return std::nullopt;
 }
 
-std::optional<NameArea> try_run(const paging::AddressSpace& space, Bytes window, VirtAddr window_start,
-                                const MarkerRun& run, unsigned marker_size, std::uint64_t& budget) {
+std::optional<NameArea> try_run(const paging::AddressSpace& space, Bytes window,
+                                VirtAddr window_start, const MarkerRun& run, unsigned marker_size,
+                                Budget& budget) {
   std::vector<std::uint32_t> markers(run.count);
   for (std::size_t i = 0; i < run.count; ++i) {
     const std::uint64_t value = load_marker(window, run.at + i * marker_size, marker_size);
@@ -145,8 +150,12 @@ std::optional<NameArea> try_run(const paging::AddressSpace& space, Bytes window,
 
   const VirtAddr at = window_start + run.at;
   constexpr std::size_t kSlack = kBlock * kLongestEntry + 64;
-  std::vector<std::byte> bytes = read_before(space, at, markers.back() + kSlack);
-  const std::size_t least = std::max(kLeastMarkers, markers.size() - std::min(markers.size(), kMostOverrun));
+  const std::size_t most = markers.back() + kSlack;
+  if (budget.bytes < most) return std::nullopt;
+  budget.bytes -= most;
+  std::vector<std::byte> bytes = read_before(space, at, most);
+  const std::size_t least =
+      std::max(kLeastMarkers, markers.size() - std::min(markers.size(), kMostOverrun));
   for (std::size_t count = markers.size(); count >= least; --count) {
     auto area = find_area(bytes, at, std::span(markers).first(count), budget);
     if (!area) continue;
@@ -195,8 +204,9 @@ class Expander {
 };
 
 constexpr std::string_view kLandmarkNames[] = {
-    "_text", "_stext", "_etext", "_sinittext", "_einittext", "_end", "linux_banner",
-    "kallsyms_num_syms", "kallsyms_names"};
+    "_text",         "_stext", "_etext",       "_sinittext",
+    "_einittext",    "_end",   "linux_banner", "kallsyms_num_syms",
+    "kallsyms_names"};
 static_assert(std::size(kLandmarkNames) == static_cast<std::size_t>(Landmark::count));
 
 void note_landmark(Landmarks& landmarks, std::string_view name, std::uint32_t index) {
@@ -224,7 +234,7 @@ std::vector<std::byte> read_before(const paging::AddressSpace& space, VirtAddr e
 }
 
 Result<NameArea> find_names(const paging::AddressSpace& space, VirtAddr table) {
-  std::uint64_t budget = kWalkLimit;
+  Budget budget;
   std::optional<MarkerRun> longest;
   VirtAddr longest_at;
   for (const std::size_t limit : kMarkerWindows) {
@@ -241,12 +251,16 @@ Result<NameArea> find_names(const paging::AddressSpace& space, VirtAddr table) {
     if (window.size() < limit) break;
   }
   if (!longest) {
-    return fail("kallsyms: token table at {:#x}: no markers (0, then at least {} ascending offsets) in front of it",
-                table.value, kLeastMarkers - 1);
+    return fail(
+        "kallsyms: token table at {:#x}: no markers (0, then at least {} ascending offsets) in "
+        "front of it",
+        table.value, kLeastMarkers - 1);
   }
-  return fail("kallsyms: token table at {:#x}: {} markers at {:#x}, but no names in front of them agree with "
-              "them and with a number of symbols",
-              table.value, longest->count, longest_at.value);
+  return fail(
+      "kallsyms: token table at {:#x}: {} markers at {:#x}, but no names in front of them agree "
+      "with "
+      "them and with a number of symbols",
+      table.value, longest->count, longest_at.value);
 }
 
 Result<Landmarks> expand_names(Bytes compressed, std::uint32_t count, const TokenTable& tokens,
@@ -266,8 +280,8 @@ Result<Landmarks> expand_names(Bytes compressed, std::uint32_t count, const Toke
     }
     const auto text = expander.expand(compressed.subspan(at + length->header, length->tokens));
     if (!text || text->size() < 2) {
-      return fail("kallsyms: name {} of {} at {:#x}: expected a type and 1 to {} characters", i, count,
-                  place.value + at, kLongestName - 1);
+      return fail("kallsyms: name {} of {} at {:#x}: expected a type and 1 to {} characters", i,
+                  count, place.value + at, kLongestName - 1);
     }
     text_size += text->size();
     const std::string_view name = text->substr(1);

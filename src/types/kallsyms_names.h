@@ -2,12 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The compressed names of kallsyms: found through their markers, checked against them, and expanded.
+// The compressed names of kallsyms: found through their markers, checked against them, and
+// expanded.
 //
-// scripts/kallsyms.c writes kallsyms_num_syms, kallsyms_names and kallsyms_markers one behind the other, and the
-// token table behind them (6.2 and 6.3, and 6.1 stable, put kallsyms_seqs_of_names in between). A name is its
-// length in tokens (one byte; two, low seven bits first, where bit 7 is set: 6.1 and later), then one byte
-// a token; the first character of its text is the symbol's type. Marker i is the offset of name 256 * i.
+// scripts/kallsyms.c writes kallsyms_num_syms, kallsyms_names and kallsyms_markers one behind the
+// other, and the token table behind them (6.2 and 6.3, and 6.1 stable, put kallsyms_seqs_of_names
+// in between). A name is its length in tokens (one byte; two, low seven bits first, where bit 7 is
+// set: 6.1 and later), then one byte a token; the first character of its text is the symbol's type.
+// Marker i is the offset of name 256 * i.
 
 #include <array>
 #include <cstdint>
@@ -43,22 +45,34 @@ struct NameArea {
 
 /// The symbols that prove an address encoding right, by their places in the list.
 enum class Landmark : std::uint8_t {
-  text, stext, etext, sinittext, einittext, end, linux_banner, num_syms, names, count
+  text,
+  stext,
+  etext,
+  sinittext,
+  einittext,
+  end,
+  linux_banner,
+  num_syms,
+  names,
+  count
 };
-using Landmarks = std::array<std::optional<std::uint32_t>, static_cast<std::size_t>(Landmark::count)>;
+using Landmarks =
+    std::array<std::optional<std::uint32_t>, static_cast<std::size_t>(Landmark::count)>;
 
 /// The names in front of the token table at `table`.
-/// Errors: no markers in front of it, or none whose names and number of symbols agree with them; how far it came.
+/// Errors: no markers in front of it, or none whose names and number of symbols agree with them;
+/// how far it came.
 [[nodiscard]] Result<NameArea> find_names(const paging::AddressSpace& space, VirtAddr table);
 
-/// Adds a symbol for each name to `symbols`, in order, with address 0. `place` is the address of the names,
-/// for error texts.
-/// Errors: a name that ends behind the area, is empty or longer than kLongestName; more than kMostNameText in all.
+/// Adds a symbol for each name to `symbols`, in order, with address 0. `place` is the address of
+/// the names, for error texts. Errors: a name that ends behind the area, is empty or longer than
+/// kLongestName; more than kMostNameText in all.
 [[nodiscard]] Result<Landmarks> expand_names(Bytes compressed, std::uint32_t count,
                                              const TokenTable& tokens, VirtAddr place,
                                              SymbolTable::Builder& symbols);
 
-/// The readable bytes that end at `end`, at most `limit`; what lies before an unreadable one is left out.
+/// The readable bytes that end at `end`, at most `limit`; what lies before an unreadable one is
+/// left out.
 [[nodiscard]] std::vector<std::byte> read_before(const paging::AddressSpace& space, VirtAddr end,
                                                  std::size_t limit);
 

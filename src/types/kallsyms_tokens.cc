@@ -14,7 +14,8 @@ constexpr std::size_t kIndexSize = kTokenCount * sizeof(std::uint16_t);
 
 /// Tables of real kernels have about 1 KiB. The digits' own offset is a 16-bit number by format.
 constexpr std::size_t kReadLimit = 16 * kKiB;
-/// Only alignment lies between the table and its index; a linker that did more would stay within this.
+/// Only alignment lies between the table and its index; a linker that did more would stay within
+/// this.
 constexpr std::size_t kIndexSearch = 4 * kKiB;
 
 /// Offsets, relative to the digit "0", of the tokens 48 to 255 and of what lies behind the last.
@@ -63,8 +64,8 @@ bool adopt_index(TokenTable& table, Bytes index) {
 }  // namespace
 
 std::optional<std::size_t> find_digit_tokens(Bytes bytes, std::size_t from) {
-  // Any four bytes inside of the pattern are a digit, NUL, a digit, NUL or the same begun one byte later,
-  // and every sixteenth place of the bytes has four of them if the pattern is there.
+  // Any four bytes inside of the pattern are a digit, NUL, a digit, NUL or the same begun one byte
+  // later, and every sixteenth place of the bytes has four of them if the pattern is there.
   constexpr std::size_t kStride = 16;
   static_assert(kStride + sizeof(std::uint32_t) <= kDigitTokens.size());
   for (std::size_t at = from; at + sizeof(std::uint32_t) <= bytes.size(); at += kStride) {
@@ -104,8 +105,9 @@ Result<TokenTable> read_token_table(const paging::AddressSpace& space, VirtAddr 
     break;
   }
   if (!index) {
-    return fail("kallsyms: digit tokens at {:#x}: no token index behind the tokens, which end at {:#x}",
-                digits.value, digits.value + tokens_end);
+    return fail(
+        "kallsyms: digit tokens at {:#x}: no token index behind the tokens, which end at {:#x}",
+        digits.value, digits.value + tokens_end);
   }
 
   TokenTable table;
@@ -114,13 +116,15 @@ Result<TokenTable> read_token_table(const paging::AddressSpace& space, VirtAddr 
   table.index = digits + at;
   table.index_end = table.index + kIndexSize;
   table.text.resize(zero + tokens_end);
-  if (auto read = space.read_exact(table.start, std::as_writable_bytes(std::span(table.text))); !read) {
+  if (auto read = space.read_exact(table.start, std::as_writable_bytes(std::span(table.text)));
+      !read) {
     return fail("kallsyms: token table at {:#x}: {}", table.start.value, to_string(read.error()));
   }
   if (!adopt_index(table, *index)) {
-    return fail("kallsyms: token table at {:#x}: the tokens before the digits at {:#x} disagree with the "
-                "index at {:#x}",
-                table.start.value, digits.value, table.index.value);
+    return fail(
+        "kallsyms: token table at {:#x}: the tokens before the digits at {:#x} disagree with the "
+        "index at {:#x}",
+        table.start.value, digits.value, table.index.value);
   }
   return table;
 }

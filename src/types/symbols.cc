@@ -18,8 +18,8 @@ constexpr std::uint64_t kUpperHalf = std::uint64_t{1} << 63U;
 
 __extension__ using Wide = unsigned __int128;
 
-/// Eight bytes a step, mixed by a multiplication of which both halves are kept. The names come from the
-/// image: without a seed that it cannot know, it could make all of them collide.
+/// Eight bytes a step, mixed by a multiplication of which both halves are kept. The names come from
+/// the image: without a seed that it cannot know, it could make all of them collide.
 std::uint64_t hash_of(std::string_view name, std::uint64_t seed) {
   constexpr std::uint64_t kMultiplier = 0x9E3779B97F4A7C15U;  // 2^64 / golden ratio, odd
   const auto mix = [seed](std::uint64_t hash, std::uint64_t word) {
@@ -42,7 +42,9 @@ std::uint64_t random_seed() {
   return (std::uint64_t{source()} << 32U) | source();
 }
 
-std::uint32_t tag_of(std::uint64_t hash) { return static_cast<std::uint32_t>(hash >> 32U); }
+std::uint32_t tag_of(std::uint64_t hash) {
+  return static_cast<std::uint32_t>(hash >> 32U);
+}
 
 }  // namespace
 
@@ -125,7 +127,8 @@ void SymbolTable::insert_name(std::size_t index, std::uint64_t hash) {
 void SymbolTable::index_addresses() {
   by_address_.reserve(symbols_.size());
   for (std::size_t i = 0; i < symbols_.size(); ++i) {
-    if (symbols_[i].address.value >= kUpperHalf) by_address_.push_back(static_cast<std::uint32_t>(i));
+    if (symbols_[i].address.value >= kUpperHalf)
+      by_address_.push_back(static_cast<std::uint32_t>(i));
   }
   const auto lower = [this](std::uint32_t a, std::uint32_t b) {
     return symbols_[a].address < symbols_[b].address;

@@ -29,17 +29,18 @@ struct Location {
   std::uint64_t offset = 0;
 };
 
-/// Symbols in the order in which the kernel lists them; no name is dropped because another has it, too.
-/// Immutable once built, and then safe to share between threads.
+/// Symbols in the order in which the kernel lists them; no name is dropped because another has it,
+/// too. Immutable once built, and then safe to share between threads.
 class SymbolTable {
  public:
   class Builder {
    public:
     Builder();
-    /// Returns the module's index; the kernel itself has the empty name and index 0. There is room for
-    /// 65,535 modules: later ones share the last index.
+    /// Returns the module's index; the kernel itself has the empty name and index 0. There is room
+    /// for 65,535 modules: later ones share the last index.
     std::uint16_t add_module(std::string_view name);
-    /// A name is cut at 65,535 bytes. False, and nothing is added, when the names exceed 4 GiB in all.
+    /// A name is cut at 65,535 bytes. False, and nothing is added, when the names exceed 4 GiB in
+    /// all.
     bool add(std::string_view name, VirtAddr address, char type, std::uint16_t module = 0);
     /// For decoders that learn a symbol's address after its name; `index` counts calls of add().
     void set_address(std::size_t index, VirtAddr address) { symbols_[index].address = address; }
@@ -83,11 +84,11 @@ class SymbolTable {
   [[nodiscard]] const Symbol* find(std::string_view name) const;
   [[nodiscard]] std::optional<VirtAddr> address_of(std::string_view name) const;
 
-  /// What the kernel prints as symbol+offset: the nearest symbol at or below `address`, and of those that
-  /// share an address the first in kernel order (kernel/kallsyms.c, get_symbol_pos()). Symbols with values
-  /// in the lower half (absolute ones, per-CPU offsets) are no places and are left out. Nothing if the
-  /// symbol's module has ranges and `address` is not in the one that the symbol lies in, or if it has none
-  /// and the symbol is kReachWithoutRange bytes or more away.
+  /// What the kernel prints as symbol+offset: the nearest symbol at or below `address`, and of
+  /// those that share an address the first in kernel order (kernel/kallsyms.c, get_symbol_pos()).
+  /// Symbols with values in the lower half (absolute ones, per-CPU offsets) are no places and are
+  /// left out. Nothing if the symbol's module has ranges and `address` is not in the one that the
+  /// symbol lies in, or if it has none and the symbol is kReachWithoutRange bytes or more away.
   [[nodiscard]] std::optional<Location> find(VirtAddr address) const;
 
   static constexpr std::uint64_t kReachWithoutRange = 64 * kKiB;
@@ -95,7 +96,8 @@ class SymbolTable {
  private:
   using Range = Builder::Range;
 
-  /// A place of the hash table: the upper half of the name's hash, and the symbol's index + 1 (0: free).
+  /// A place of the hash table: the upper half of the name's hash, and the symbol's index + 1 (0:
+  /// free).
   struct NameSlot {
     std::uint32_t tag = 0;
     std::uint32_t index_plus_1 = 0;
@@ -110,11 +112,12 @@ class SymbolTable {
   std::string text_;
   std::vector<std::string> modules_{std::string()};
   std::vector<Symbol> symbols_;
-  std::vector<std::uint32_t> by_address_;  ///< indices of symbols_, sorted by address, then by index
-  std::vector<NameSlot> by_name_;          ///< open addressing; its size is 0 or a power of two
+  std::vector<std::uint32_t>
+      by_address_;                 ///< indices of symbols_, sorted by address, then by index
+  std::vector<NameSlot> by_name_;  ///< open addressing; its size is 0 or a power of two
   std::uint64_t hash_seed_ = 0;
-  std::vector<Range> ranges_;              ///< sorted by start
-  std::vector<bool> has_range_;            ///< by module
+  std::vector<Range> ranges_;    ///< sorted by start
+  std::vector<bool> has_range_;  ///< by module
 };
 
 }  // namespace engram::types

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Kallsyms written from a list of symbols, as scripts/kallsyms.c of several kernels does, and a small machine
-// whose page tables map it: what tests and fuzz harnesses decode.
+// Kallsyms written from a list of symbols, as scripts/kallsyms.c of several kernels does, and a
+// small machine whose page tables map it: what tests and fuzz harnesses decode.
 
 #include <algorithm>
 #include <array>
@@ -30,12 +30,14 @@ struct Section {
   bool executable = false;
 };
 
-/// A machine with four-level page tables that map its sections in 4 KiB pages. No two pages that follow one
-/// another in virtual memory do so in physical memory: every page is a mapping of its own.
+/// A machine with four-level page tables that map its sections in 4 KiB pages. No two pages that
+/// follow one another in virtual memory do so in physical memory: every page is a mapping of its
+/// own.
 class Machine {
  public:
   /// Pages in `absent` are mapped, but the image does not have them.
-  explicit Machine(const std::vector<Section>& sections, const std::set<std::uint64_t>& absent = {}) {
+  explicit Machine(const std::vector<Section>& sections,
+                   const std::set<std::uint64_t>& absent = {}) {
     new_page();  // the root
     for (const Section& section : sections) add(section, absent);
     std::vector<guest::Region> regions;
@@ -158,9 +160,11 @@ class Writer {
 
  private:
   static constexpr std::string_view kCommon[] = {
-      "__", "_init", "sys_", "kernel", "do_", "_t", "er", "in", "a_token_of_more_than_16_bytes_", "re"};
+      "__", "_init", "sys_", "kernel", "do_", "_t", "er", "in", "a_token_of_more_than_16_bytes_",
+      "re"};
 
-  /// Characters that occur stand for themselves, the free codes for common texts, as long as there are any.
+  /// Characters that occur stand for themselves, the free codes for common texts, as long as there
+  /// are any.
   void choose_tokens() {
     for (const TestSymbol& symbol : symbols_) {
       for (const char c : symbol.type + symbol.name) {
@@ -180,7 +184,8 @@ class Writer {
     while (!text.empty()) {
       auto best = static_cast<std::uint8_t>(text.front());
       for (const std::uint8_t code : long_codes_) {
-        if (tokens_[code].size() > tokens_[best].size() && text.starts_with(tokens_[code])) best = code;
+        if (tokens_[code].size() > tokens_[best].size() && text.starts_with(tokens_[code]))
+          best = code;
       }
       codes.push_back(best);
       text.remove_prefix(tokens_[best].size());
@@ -203,8 +208,8 @@ class Writer {
 
   void put_addresses() {
     const AddressEncoding encoding = recipe_.encoding;
-    const bool based = encoding == AddressEncoding::base_relative ||
-                       encoding == AddressEncoding::absolute_percpu;
+    const bool based =
+        encoding == AddressEncoding::base_relative || encoding == AddressEncoding::absolute_percpu;
     out_.offsets = align(based ? 8 : 0);
     std::uint64_t base = ~std::uint64_t{0};
     for (const TestSymbol& symbol : symbols_) {
@@ -218,12 +223,15 @@ class Writer {
 
   void put_address(const TestSymbol& symbol, std::uint64_t base) {
     switch (recipe_.encoding) {
-      case AddressEncoding::absolute: put(symbol.address); break;
+      case AddressEncoding::absolute:
+        put(symbol.address);
+        break;
       case AddressEncoding::base_relative:
         put(static_cast<std::uint32_t>(symbol.address - base));
         break;
       case AddressEncoding::absolute_percpu:
-        put(static_cast<std::uint32_t>(symbol.type == 'A' ? symbol.address : base - 1 - symbol.address));
+        put(static_cast<std::uint32_t>(symbol.type == 'A' ? symbol.address
+                                                          : base - 1 - symbol.address));
         break;
       case AddressEncoding::pc_relative:
         put(static_cast<std::uint32_t>(symbol.address - (place_ + out_.bytes.size())));

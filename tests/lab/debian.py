@@ -4,16 +4,20 @@
 
 The system's apt configuration is only read, to find the mirror that this machine uses.
 """
+import collections
 import pathlib
 import re
 import shutil
 import subprocess
+import threading
 
 from base import LabError, run
 
 _SYSTEM_SOURCES = pathlib.Path('/etc/apt')
 # Passed on to the private configuration; the rest (architectures, ...) is of no use to it.
 _KEPT_OPTIONS = ('signed-by', 'trusted')
+# Two threads may want the same suite; apt would refuse the second.
+_LOCKS = collections.defaultdict(threading.Lock)
 
 
 def parse_one_line(text):
@@ -72,6 +76,7 @@ class Suite:
     def __init__(self, layout, name):
         self.name = name
         self._folder = layout.apt / name
+        self._lock = _LOCKS[self._folder]
         self._options = [
             '-o', f'Dir::Etc::sourcelist={self._folder}/sources.list',
             '-o', 'Dir::Etc::sourceparts=/dev/null',
@@ -97,8 +102,9 @@ class Suite:
         (self._folder / 'fresh').touch()
 
     def _ready(self):
-        if not (self._folder / 'fresh').exists():
-            self.refresh()
+        with self._lock:
+            if not (self._folder / 'fresh').exists():
+                self.refresh()
 
     def show(self, package):
         """The control fields of the newest version of a package. Raises LabError if there is none."""

@@ -85,7 +85,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(DamagedList{"Null", 0, 3, "NULL"},
                     DamagedList{"Cycle", (kBase + 0x200).value, 3, "comes back"},
                     DamagedList{"Nowhere", (kBase + kDataSize).value, 3, "not present"},
-                    DamagedList{"NonCanonical", 0x1234567890abcdef, 3, "canonical"}),
+                    DamagedList{"NonCanonical", 0x1234567890abcdef, 3, "not an address"}),
     [](const auto& chosen) { return std::string(chosen.param.name); });
 
 TEST_F(ContainersTest, ListStopsAtItsLimit) {

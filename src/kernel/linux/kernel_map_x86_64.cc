@@ -29,7 +29,10 @@ constexpr std::uint64_t kUserRootBit = 0x1000;
 constexpr std::uint64_t kCr4La57 = 1U << 12U;
 // Less than this is a trampoline or the entry code that user page tables share, not a kernel.
 constexpr std::uint64_t kLeastImage = 4 * kMiB;
+constexpr std::uint64_t kMostImage = 512 * kMiB;
 constexpr std::size_t kMappingLimit = 100'000;
+// Each candidate is searched for symbols: memory that is made of lookalikes must not take for ever.
+constexpr std::size_t kCandidateLimit = 32;
 
 std::optional<std::uint64_t> parse(std::string_view text, int base) {
   std::uint64_t value = 0;
@@ -63,8 +66,9 @@ std::optional<KernelMap> map_at(const guest::Memory& memory, paging::Mode mode, 
     executable |= mapping.access.executable;
     return map.image.size() < kMappingLimit;
   });
-  if (!executable || mapped_bytes(map) < kLeastImage || map.image.size() == kMappingLimit)
-    return std::nullopt;
+  const std::uint64_t mapped = mapped_bytes(map);
+  if (!executable || mapped < kLeastImage || mapped > kMostImage) return std::nullopt;
+  if (map.image.size() == kMappingLimit) return std::nullopt;
   return map;
 }
 
@@ -87,6 +91,7 @@ class Offer {
     const auto& first = map->image.front();
     const std::tuple image(first.start, first.physical, mapped_bytes(*map));
     if (std::find(seen_.begin(), seen_.end(), image) != seen_.end()) return false;
+    if (seen_.size() == kCandidateLimit) return false;
     seen_.push_back(image);
     const bool accepted = accept_(*map);
     diagnostics_.add(

@@ -107,6 +107,7 @@ Result<std::unique_ptr<LinuxKernel>> LinuxKernel::find(const image::Image& image
     kernel.reset(new LinuxKernel(image.memory(), diagnostics, map, std::move(symbols),
                                  std::move(symbols_source), std::move(types->db),
                                  std::move(types->source)));
+    kernel->check_extent();
     kernel->read_vmcoreinfo(image.facts());
     kernel->layout_ =
         memory_layout(kernel->space_, kernel->map_, kernel->symbols_, kernel->vmcoreinfo_);
@@ -145,6 +146,24 @@ void LinuxKernel::read_vmcoreinfo(const image::Facts& facts) {
   std::string value(static_cast<std::size_t>(*length), '\0');
   if (space_.read_exact(*text, std::as_writable_bytes(std::span(value.data(), value.size())))) {
     vmcoreinfo_ = std::move(value);
+  }
+}
+
+// A raw image that was cut has no header to tell; the kernel knows how far its memory goes.
+void LinuxKernel::check_extent() const {
+  const auto symbol = symbols_.address_of("max_pfn");
+  const auto frames =
+      symbol ? space_.load<std::uint64_t>(*symbol) : Result<std::uint64_t, paging::Fault>(0);
+  const std::uint64_t end = space_.memory().end().value;
+  if (!frames) {
+    reader_.report("image", *symbol,
+                   "cut, or incomplete: max_pfn: " + paging::to_string(frames.error()));
+  } else if (*frames > end / kPageSize && *frames < (std::uint64_t{1} << 52U) / kPageSize) {
+    reader_.diagnostics().add(
+        Level::warning, "image",
+        fmt::format("the image ends at 0x{:x}, but the kernel has memory up to 0x{:x}: it is cut",
+                    end, *frames * kPageSize),
+        end);
   }
 }
 

@@ -69,6 +69,7 @@ class LinuxKernel {
               types::SymbolTable symbols, std::string symbols_source, types::TypeDb types,
               std::string types_source);
   void read_vmcoreinfo(const image::Facts& facts);
+  void check_extent() const;
 
   KernelMap map_;
   paging::AddressSpace space_;

@@ -14,7 +14,11 @@ _INTERNET_FILES = ('tcp', 'tcp6', 'udp', 'udp6', 'raw', 'raw6')
 def address(text):
     """An address of /proc/net: one or four 32-bit words in the machine's byte order."""
     words = [int(text[at:at + 8], 16) for at in range(0, len(text), 8)]
-    return str(ipaddress.ip_address(b''.join(struct.pack('<I', word) for word in words)))
+    found = ipaddress.ip_address(b''.join(struct.pack('<I', word) for word in words))
+    mapped = found.version == 6 and found.ipv4_mapped
+    if mapped:  # the one form that differs between versions of Python
+        return f'::ffff:{int(mapped) >> 16:x}:{int(mapped) & 0xffff:x}'
+    return str(found)
 
 
 def internet_sockets(text):

@@ -17,7 +17,7 @@ enum { kPromptTimeoutMs = 5000, kLastLineMs = 500, kTypingMs = 100 };
 struct Terminal {
   int master;
   int typescript;
-  char last[2];  // the last two bytes of output
+  char last[6];  // the last bytes of output
 };
 
 // Copies what the shell printed; false where it printed nothing for TIMEOUT_MS.
@@ -29,16 +29,20 @@ static bool copy_output(struct Terminal* terminal, int timeout_ms) {
   if (length <= 0) return false;
   CHECK(write(terminal->typescript, buffer, (size_t)length));
   for (ssize_t i = 0; i < length; i++) {
-    terminal->last[0] = terminal->last[1];
-    terminal->last[1] = buffer[i];
+    memmove(terminal->last, terminal->last + 1, sizeof terminal->last - 1);
+    terminal->last[sizeof terminal->last - 1] = buffer[i];
   }
   return true;
 }
 
-// Root's prompt ends so in bash and in ash.
+// Root's prompt ends so in bash; ash asks for the cursor's position behind it.
+static bool at_prompt(const struct Terminal* terminal) {
+  return !memcmp(terminal->last, "# \033[6n", 6) || !memcmp(terminal->last + 4, "# ", 2);
+}
+
 static void wait_for_prompt(struct Terminal* terminal) {
-  while (copy_output(terminal, kPromptTimeoutMs))
-    if (!memcmp(terminal->last, "# ", 2)) return;
+  while (!at_prompt(terminal) && copy_output(terminal, kPromptTimeoutMs)) {
+  }
 }
 
 static void type_line(struct Terminal* terminal, const char* line) {

@@ -1,0 +1,73 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/commands/query.h"
+
+#include "cli/format_option.h"
+#include "cli/input.h"
+#include "cli/open_image.h"
+#include "cli/run_sql.h"
+
+namespace engram::cli {
+namespace {
+
+class QueryCommand final : public Command {
+ public:
+  CLI::App* declare(CLI::App& program) override {
+    auto* command = program.add_subcommand("query", "Run SQL on an image and print the result");
+    command->add_option("IMAGE", image_, "The memory image")->required();
+    auto* sql = command->add_option(
+        "SQL", sql_, "The statements; - or nothing: they are read from standard input");
+    command->add_option("-f,--file", file_, "A file with the statements")
+        ->type_name("FILE")
+        ->excludes(sql);
+    add_format_option(*command, format_);
+    command->footer(
+        "\nExample:\n  engram query memory.lime \"SELECT pid, comm FROM tasks\" --format json");
+    return command;
+  }
+
+  int run(const Console& console) override {
+    if (file_.empty() && sql_.empty() && console.in_is_terminal) {
+      console.error("query: no SQL: expected it behind IMAGE, in --file FILE or on standard input");
+      return kUsage;
+    }
+    const auto sql = statements(console);
+    if (!sql) return failed(console, sql.error().text);
+    auto image = OpenImage::open(image_, console);
+    if (!image) return failed(console, image.error().text);
+
+    output::FileSink sink(console.out, "standard output");
+    const auto writer = output::make_writer(format_, sink, {console.width()});
+    if (!writer) return failed(console, writer.error().text);
+    Interrupts interrupts(Interrupts::Mode::first);
+    const auto done = run_sql(image->database(), *sql, {**writer, sink}, console, interrupts);
+    if (done) return kAnswered;
+    if (!done.error().text.empty()) console.error(about(image_, done.error().text));
+    return done.error().exit_code;
+  }
+
+ private:
+  static int failed(const Console& console, const std::string& text) {
+    console.error(text);
+    return kNotAnswered;
+  }
+
+  Result<std::string> statements(const Console& console) const {
+    if (!file_.empty()) return read_file(file_);
+    if (!sql_.empty() && sql_ != "-") return sql_;
+    return read_all(console.in, "standard input");
+  }
+
+  std::string image_;
+  std::string sql_;
+  std::string file_;
+  std::string format_ = "table";
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_query_command() {
+  return std::make_unique<QueryCommand>();
+}
+
+}  // namespace engram::cli

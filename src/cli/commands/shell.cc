@@ -1,0 +1,59 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/commands/shell.h"
+
+#include "cli/format_option.h"
+#include "cli/line_editor.h"
+#include "cli/open_image.h"
+#include "cli/repl.h"
+
+namespace engram::cli {
+namespace {
+
+class ShellCommand final : public Command {
+ public:
+  CLI::App* declare(CLI::App& program) override {
+    auto* command = program.add_subcommand("shell", "Ask an image many questions");
+    command->add_option("IMAGE", image_, "The memory image")->required();
+    add_format_option(*command, format_);
+    command->footer("\nStatements and dot commands may also come from standard input.");
+    return command;
+  }
+
+  int run(const Console& console) override {
+    auto image = OpenImage::open(image_, console);
+    if (!image) return failed(console, image.error());
+    sql::Database& database = image->database();
+    Interrupts interrupts(Interrupts::Mode::all);
+    Repl repl(database, console, interrupts);
+    if (const auto set = repl.set_format(format_); !set) return failed(console, set.error());
+    if (!console.in_is_terminal) {
+      FileLines lines(console.in);
+      return repl.run(lines);
+    }
+    const auto complete_line = [&database](std::string_view line) {
+      return complete(line, database.relations());
+    };
+    const auto editor =
+        LineEditor::create(console, interrupts, complete_line, default_history_path());
+    if (!editor) return failed(console, editor.error());
+    return repl.run(**editor);
+  }
+
+ private:
+  static int failed(const Console& console, const Error& error) {
+    console.error(error.text);
+    return kNotAnswered;
+  }
+
+  std::string image_;
+  std::string format_ = "table";
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_shell_command() {
+  return std::make_unique<ShellCommand>();
+}
+
+}  // namespace engram::cli

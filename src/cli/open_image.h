@@ -1,0 +1,34 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// An image file, ready for SQL.
+
+#include <memory>
+#include <string>
+
+#include "base/result.h"
+#include "cli/console.h"
+#include "kernel/session.h"
+#include "sql/database.h"
+
+namespace engram::cli {
+
+class OpenImage {
+ public:
+  /// Prints what a user should know about the image (that it is cut, say) as warnings.
+  /// Errors: those of Image::open() and Database::create(); the text begins with the path.
+  static Result<OpenImage> open(const std::string& path, const Console& console);
+
+  [[nodiscard]] sql::Database& database() { return *database_; }
+
+ private:
+  OpenImage() = default;
+  std::unique_ptr<kernel::Session> session_;
+  std::unique_ptr<sql::Database> database_;  ///< borrows the session
+};
+
+/// "PATH: TEXT", without the path if the text names it already.
+[[nodiscard]] std::string about(const std::string& path, const std::string& text);
+
+}  // namespace engram::cli

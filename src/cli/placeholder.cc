@@ -1,2 +1,0 @@
-// SPDX-FileCopyrightText: engram contributors
-// SPDX-License-Identifier: Apache-2.0

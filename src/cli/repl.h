@@ -1,0 +1,51 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The shell's loop: lines in, statements and dot commands run.
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "cli/console.h"
+#include "cli/interrupts.h"
+#include "cli/line_source.h"
+#include "output/writer.h"
+#include "sql/database.h"
+
+namespace engram::cli {
+
+class Repl {
+ public:
+  Repl(sql::Database& database, const Console& console, Interrupts& interrupts);
+
+  /// Runs lines until they end or one says to leave. Returns the exit code: 1 if lines that did not
+  /// come from a person had an error in them.
+  int run(LineSource& lines);
+
+  /// Errors: no such format.
+  Result<void> set_format(std::string_view name);
+
+ private:
+  void handle(const std::string& line, LineSource& lines);
+  void run_statement();
+  void run_dot_command(std::string_view line);
+  void list_relations();
+  void show_schema(std::string_view name);
+  void show_help();
+  void print(std::string_view text);
+  void failed(std::string_view text);
+
+  sql::Database& database_;
+  Console console_;
+  Interrupts& interrupts_;
+  output::FileSink sink_;
+  std::string format_ = "table";
+  std::string statement_;  ///< the lines so far of one that is not complete
+  bool leaving_ = false;
+  bool any_failed_ = false;
+  int exit_code_ = 0;
+};
+
+}  // namespace engram::cli
