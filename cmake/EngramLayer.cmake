@@ -30,6 +30,7 @@ function(engram_layer name)
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS "${dir}/*.cc")
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS "${dir}/*.h")
+  list(FILTER headers EXCLUDE REGEX "(/test_[a-z_]*|_test)\\.h$")  # what only tests use is not installed
   list(FILTER headers EXCLUDE REGEX "_test\\.h$")
   add_library(engram_${name} STATIC ${sources})
   add_library(engram::${name} ALIAS engram_${name})

@@ -18,8 +18,8 @@ namespace engram::types::btf {
 
 inline constexpr std::uint16_t kMagic = 0xeb9f;
 inline constexpr std::uint8_t kVersion = 1;
-inline constexpr std::uint32_t kMagicVersionFlags =
-    0x0001eb9f;  ///< first four bytes of every blob, flags 0
+/// The first four bytes of every blob.
+inline constexpr std::uint32_t kMagicVersionFlags = kVersion << 16U | kMagic;
 
 struct Header {
   std::uint16_t magic;
@@ -95,11 +95,10 @@ constexpr bool is_typedef_or_modifier(std::uint32_t kind) {
   return (kind >= BTF_KIND_TYPEDEF && kind <= BTF_KIND_RESTRICT) || kind == BTF_KIND_TYPE_TAG;
 }
 
-inline constexpr std::uint32_t kTypeLimit =
-    0xfffff;  ///< BTF_MAX_TYPE: the kernel takes no more, either
+inline constexpr std::uint32_t kTypeLimit = 0xfffff;    ///< BTF_MAX_TYPE, the kernel's own
 inline constexpr std::uint64_t kBlobLimit = 64 * kMiB;  ///< ten times what kernels have today
 inline constexpr std::uint32_t kNameLimit = 4096;       ///< the kernel's own is KSYM_NAME_LEN, 512
-inline constexpr std::uint32_t kNestingLimit = 64;      ///< the deepest in a kernel today is about 20
-inline constexpr std::uint64_t kPointerSize = 8;  ///< BTF does not say it; 64-bit kernels only
+inline constexpr std::uint32_t kNestingLimit = 64;  ///< the deepest in a kernel today is about 20
+inline constexpr std::uint64_t kPointerSize = 8;    ///< BTF does not say it; 64-bit kernels only
 
 }  // namespace engram::types::btf

@@ -18,6 +18,8 @@ namespace {
 /// beyond these limits is not looked at.
 constexpr std::size_t kMostDigits = 4096;
 constexpr std::size_t kMostTables = 8;
+/// Of digits that are not in a token table, those that are told about.
+constexpr std::size_t kMostDigitRows = 16;
 
 /// How far a search has come; the error of the one that came farthest is reported.
 enum class Stage : std::uint8_t { none, tokens, names, expansion, addresses };
@@ -68,6 +70,13 @@ class Finder {
     search(read_only);
     if (!found_ && !exhausted()) search(image_);
     if (found_) return std::move(*found_);
+    if (exhausted()) {
+      diagnostics_.add(
+          Level::warning, "kallsyms",
+          fmt::format("gave up after {} texts like a token table's digits, {} of them in token "
+                      "tables; expected one of each",
+                      digits_.size(), tables_));
+    }
     if (farthest_ == Stage::none) {
       std::uint64_t size = 0;
       for (const paging::Mapping& mapping : image_) size += mapping.size;
@@ -114,7 +123,9 @@ class Finder {
   }
 
   bool reject(Stage stage, Error error, VirtAddr digits) {
-    diagnostics_.add(Level::debug, "kallsyms", error.text, digits.value);
+    if (stage > Stage::tokens || digits_.size() <= kMostDigitRows) {
+      diagnostics_.add(Level::debug, "kallsyms", error.text, digits.value);
+    }
     if (stage > farthest_) {
       farthest_ = stage;
       error_ = std::move(error);

@@ -14,7 +14,7 @@ constexpr std::size_t kBlock = 256;  ///< names a marker
 constexpr std::size_t kLongestEntry = 2 + 512;
 constexpr std::size_t kShortestEntry = 2;
 
-/// Fewer are found everywhere by chance; a kernel with less than 1024 symbols has not been built.
+/// Fewer are found everywhere by chance; no kernel has as few as 768 symbols.
 constexpr std::size_t kLeastMarkers = 4;
 /// Of the sequences that look like markers only the longest are tried.
 constexpr std::size_t kMostRuns = 32;

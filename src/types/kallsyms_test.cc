@@ -82,6 +82,9 @@ struct Image {
     std::memcpy(written.bytes.data() + at, &value, sizeof value);
   }
 
+  [[nodiscard]] std::size_t address_entry(std::size_t i) const { return written.offsets + 4 * i; }
+  [[nodiscard]] std::size_t index_entry(std::size_t i) const { return written.token_index + 2 * i; }
+
   std::vector<TestSymbol> symbols;
   std::uint64_t place;
   Written written;
@@ -246,7 +249,7 @@ TEST(Kallsyms, AnAbsentBannerPageProvesNothing) {
 
 TEST(Kallsyms, OnePatchedAddressIsReportedAndKept) {
   Image image = modern_image();
-  image.poke(image.written.offsets + 4 * 700, std::int32_t{-1});
+  image.poke(image.address_entry(700), std::int32_t{-1});
   image.symbols[700].address = kText;
   Diagnostics diagnostics;
   expect_found(image, find(Machine(image.sections()), &diagnostics));
@@ -280,19 +283,19 @@ TEST(KallsymsDamage, TokensWithoutEnd) {
 
 TEST(KallsymsDamage, IndexDisagreesWithLaterTokens) {
   Image image = modern_image();
-  image.poke(image.written.token_index + 2 * 200, std::uint16_t{7});
+  image.poke(image.index_entry(200), std::uint16_t{7});
   EXPECT_THAT(error_of(image), HasSubstr("no token index"));
 }
 
 TEST(KallsymsDamage, IndexDisagreesWithEarlierTokens) {
   Image image = modern_image();
-  image.poke(image.written.token_index + 2 * 20, std::uint16_t{7});
+  image.poke(image.index_entry(20), std::uint16_t{7});
   EXPECT_THAT(error_of(image), HasSubstr("tokens before the digits"));
 }
 
 TEST(KallsymsDamage, Marker) {
   Image image = modern_image();
-  image.poke(image.written.markers + 4 * 2, std::uint32_t{1});
+  image.poke(image.written.markers + 8, std::uint32_t{1});
   EXPECT_THAT(error_of(image), HasSubstr("no markers"));
 }
 
@@ -324,7 +327,7 @@ TEST(KallsymsDamage, ANameThatIsOnlyAType) {
 TEST(KallsymsDamage, Addresses) {
   Image image = modern_image();
   for (std::size_t i = 0; i < image.symbols.size(); i += 2) {
-    image.poke(image.written.offsets + 4 * i, static_cast<std::uint32_t>(i * 0x9E3779B9U));
+    image.poke(image.address_entry(i), static_cast<std::uint32_t>(i * 0x9E3779B9U));
   }
   EXPECT_THAT(error_of(image), HasSubstr("no addresses that ascend"));
 }
@@ -360,7 +363,7 @@ TEST(KallsymsDamage, MissingPages) {
     return found ? "found" : found.error().text;
   };
   EXPECT_THAT(error_without(page_of(image.written.names)), HasSubstr("no names in front of them"));
-  EXPECT_THAT(error_without(page_of(image.written.offsets + 4 * 1508)),
+  EXPECT_THAT(error_without(page_of(image.address_entry(1508))),
               HasSubstr("no addresses that ascend"));
 }
 
@@ -380,7 +383,10 @@ TEST(KallsymsDamage, GarbageBetweenTheParts) {
     }
   }
   sections.pop_back();
-  EXPECT_FALSE(find(Machine(sections)));
+  Diagnostics diagnostics;
+  EXPECT_FALSE(find(Machine(sections), &diagnostics));
+  ASSERT_EQ(diagnostics.rows().size(), 17U);
+  EXPECT_THAT(diagnostics.rows()[16].message, HasSubstr("gave up after 4096 texts"));
 }
 
 TEST(KallsymsTokens, DigitsAreFoundAtEveryPlace) {

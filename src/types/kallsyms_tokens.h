@@ -34,7 +34,7 @@ struct TokenTable {
 };
 
 /// The digits of a token table: what a search looks for.
-inline constexpr std::string_view kDigitTokens{"0\0001\0002\0003\0004\0005\0006\0007\0008\0009",
+inline constexpr std::string_view kDigitTokens{"0\0001\0002\0003\0004\0005\0006\0007\0008\0009\000",
                                                20};
 
 /// Where kDigitTokens begins in `bytes` at or behind `from`.

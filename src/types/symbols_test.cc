@@ -65,7 +65,7 @@ List random_list(std::mt19937_64& random) {
   List list;
   const std::size_t modules = random() % 4;
   for (std::uint16_t module = 0; module <= modules; ++module) {
-    const std::uint64_t area = kBase + module * 0x40000;
+    const std::uint64_t area = kBase + std::uint64_t{module} * 0x40000;
     if (random() % 3 != 0) list.ranges.push_back({area, area + 0x8000, module});
     if (random() % 3 == 0) list.ranges.push_back({area + 0x10000, area + 0x12000, module});
     const std::size_t count = random() % 200;

@@ -7,7 +7,8 @@
 // In:     a BTF blob (Linux; other sources of types get a maker of their own).
 // Out:    TypeDb: structures, members by path, sizes, enumerators.
 // Owner:  TypeDb owns a copy of the blob and all that is decoded from it.
-// Errors: Error from makers (names the offset and what was expected); look-ups return nothing for "no such".
+// Errors: Error from makers (names the offset and what was expected); look-ups return nothing for
+// "no such".
 //
 // A TypeDb does not change after it is made, and may be shared between threads.
 
@@ -26,9 +27,22 @@ namespace engram::types {
 using TypeId = std::uint32_t;
 
 enum class Kind : std::uint8_t {
-  void_type, integer, pointer, array, structure, union_type, enumeration, forward, typedef_type,
+  void_type,
+  integer,
+  pointer,
+  array,
+  structure,
+  union_type,
+  enumeration,
+  forward,
+  typedef_type,
   modifier,  ///< const, volatile, restrict, type tag
-  function, function_prototype, variable, data_section, floating, decl_tag,
+  function,
+  function_prototype,
+  variable,
+  data_section,
+  floating,
+  decl_tag,
   unknown,  ///< newer than this program: a name and nothing else
 };
 
@@ -53,11 +67,11 @@ struct Enumerator {
 
 class TypeDb {
  public:
-  /// Decodes a BTF blob. `base` is the kernel's own BTF if this is a module's (split BTF); it must outlive this.
-  /// Every offset, length, name and type number is checked, and no chain of modifiers or nesting is endless.
-  /// Bytes behind the length that the blob's header declares are ignored.
-  /// Errors: the first thing wrong, with its type number, its offset in the blob and what was expected; a base
-  /// that is a module's BTF itself.
+  /// Decodes a BTF blob. `base` is the kernel's own BTF if this is a module's (split BTF); it must
+  /// outlive this. Every offset, length, name and type number is checked, and no chain of modifiers
+  /// or nesting is endless. Bytes behind the length that the blob's header declares are ignored.
+  /// Errors: the first thing wrong, with its type number, its offset in the blob and what was
+  /// expected; a base that is a module's BTF itself.
   static Result<TypeDb> from_btf(Bytes blob, const TypeDb* base = nullptr);
 
   TypeDb(TypeDb&&) noexcept;
@@ -67,9 +81,9 @@ class TypeDb {
   /// The number of types, type 0 (void) and those of the base included.
   [[nodiscard]] std::uint32_t type_count() const;
 
-  /// A struct or union by name; forward declarations are not found. Kernels have a few names twice, for
-  /// structures private to one source file each: the one with the most bytes is taken, of equal ones the first.
-  /// A module's own go before those of its base, unless they are empty.
+  /// A struct or union by name; forward declarations are not found. Kernels have a few names twice,
+  /// for structures private to one source file each: the one with the most bytes is taken, of equal
+  /// ones the first. A module's own go before those of its base, unless they are empty.
   [[nodiscard]] std::optional<TypeId> find_struct(std::string_view name) const;
   /// A type of this kind by its name; of several, chosen as by find_struct().
   [[nodiscard]] std::optional<TypeId> find(std::string_view name, Kind kind) const;
@@ -86,15 +100,17 @@ class TypeDb {
   [[nodiscard]] std::optional<TypeId> target(TypeId type) const;
   [[nodiscard]] std::optional<std::uint64_t> element_count(TypeId array) const;
 
-  /// In the order of their declaration; those of anonymous structs and unions are not unfolded. Empty for other types.
+  /// In the order of their declaration; those of anonymous structs and unions are not unfolded.
+  /// Empty for other types.
   [[nodiscard]] std::vector<NamedMember> members(TypeId structure) const;
   [[nodiscard]] std::vector<Enumerator> enumerators(TypeId enumeration) const;
 
-  /// A member by path: "mm", "thread_pid.numbers[0].nr", "mmap_base". Members of anonymous structs and
-  /// unions are found as C finds them. An index must lie in the array (any index for a flexible one).
-  /// A path does not follow pointers.
+  /// A member by path: "mm", "thread_pid.numbers[0].nr", "mmap_base". Members of anonymous structs
+  /// and unions are found as C finds them. An index must lie in the array (any index for a flexible
+  /// one). A path does not follow pointers.
   [[nodiscard]] std::optional<Member> find_member(TypeId structure, std::string_view path) const;
-  [[nodiscard]] std::optional<Member> find_member(std::string_view structure, std::string_view path) const;
+  [[nodiscard]] std::optional<Member> find_member(std::string_view structure,
+                                                  std::string_view path) const;
 
  private:
   struct State;

@@ -1,6 +1,7 @@
 # SPDX-FileCopyrightText: engram contributors
 # SPDX-License-Identifier: Apache-2.0
 """Makes the dump of one machine: boots it, lets QEMU write its memory, converts, parses the truth."""
+import functools
 import json
 import os
 import pathlib
@@ -25,12 +26,17 @@ _DUMP_SOURCES = [LAB / name for name in ('compress.py', 'elf.py', 'formats.py', 
 _STAMP = 'stamp.json'
 
 
+@functools.cache  # so that a source changed while the lab runs does not count as used
+def _sources_digest():
+    return digest(*_DUMP_SOURCES, *files_under(LAB / 'tools'), images.sources_digest())
+
+
 def dump_key(machine, kernel):
     """Stands for the kernel, the configuration and the sources of a dump."""
-    sources = digest(*_DUMP_SOURCES, *files_under(LAB / 'tools'), images.sources_digest())
-    return digest(sources, machine.configuration(), kernel.identity())
+    return digest(_sources_digest(), machine.configuration(), kernel.identity())
 
 
+@functools.cache
 def truth_key():
     """Stands for the parsers that made truth.json from the record."""
     return digest(*files_under(LAB / 'truth'))

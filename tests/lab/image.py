@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a guest boots from: kernel, initramfs and root disk, made once for each kernel."""
 import dataclasses
+import functools
 import json
 import shutil
 
@@ -39,6 +40,7 @@ class Image:
         return self.folder / 'files.json'
 
 
+@functools.cache
 def sources_digest():
     """Stands for everything in the lab that goes into an image."""
     return digest(*_SOURCES, *files_under(LAB / 'guest'))

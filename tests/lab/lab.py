@@ -4,9 +4,11 @@
 """The dump lab: boots real Debian kernels and makes memory dumps of them, with the truth beside."""
 import argparse
 import concurrent.futures
+import os
 import pathlib
 import subprocess
 import sys
+import traceback
 
 import dump
 import formats
@@ -73,15 +75,23 @@ def _make_all(layout, todo, wanted, jobs, progress):
         work = {running.submit(_make_one, layout, machine, needed, wanted,
                                ready.get(machine.kernel), progress): machine
                 for machine, needed in todo.items()}
-        for future in concurrent.futures.as_completed(work):
-            error = future.exception()
-            if isinstance(error, (LabError, OSError)):
-                failures.append(work[future].name)
-                progress.say(work[future].name, f'FAILED: {error}')
-            elif error:
-                raise error
+        try:
+            for future in concurrent.futures.as_completed(work):
+                error = future.exception()
+                if error:
+                    failures.append(work[future].name)
+                    progress.say(work[future].name, f'FAILED: {_explain(error)}')
+        except KeyboardInterrupt:
+            os._exit(130)  # without waiting for the guests: they end with this process
     progress.say('all', f'{len(todo) - len(failures)} made, {len(failures)} failed')
     return 1 if failures else 0
+
+
+def _explain(error):
+    """An expected error is its text; anything else is a bug and needs its place."""
+    if isinstance(error, (LabError, OSError)):
+        return str(error)
+    return ''.join(traceback.format_exception(error))
 
 
 def _prepare_shared(layout, progress):

@@ -64,7 +64,9 @@ class Guest:
         self.command = command_line(machine, image, self.truth_disk, f'file:{self.serial}',
                                     ('-qmp', f'unix:{socket},server=on,wait=off'))
         self._messages = open(folder / 'qemu.txt', 'wb')
-        self._process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
+        # However the lab ends, QEMU ends with it.
+        tied = ['setpriv', '--pdeathsig', 'KILL', '--', *self.command]
+        self._process = subprocess.Popen(tied, stdin=subprocess.DEVNULL,
                                          stdout=self._messages, stderr=self._messages)
         self._started = time.monotonic()
         self._qmp_path = socket

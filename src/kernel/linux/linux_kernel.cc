@@ -154,11 +154,13 @@ void LinuxKernel::check_extent() const {
   const auto symbol = symbols_.address_of("max_pfn");
   const auto frames =
       symbol ? space_.load<std::uint64_t>(*symbol) : Result<std::uint64_t, paging::Fault>(0);
-  const std::uint64_t end = space_.memory().end().value;
+  const auto& last = space_.memory().regions().back();
+  const std::uint64_t end = last.end().value;
   if (!frames) {
     reader_.report("image", *symbol,
                    "cut, or incomplete: max_pfn: " + paging::to_string(frames.error()));
-  } else if (*frames > end / kPageSize && *frames < (std::uint64_t{1} << 52U) / kPageSize) {
+  } else if (*frames > last.last().value / kPageSize + 1 &&
+             *frames < (std::uint64_t{1} << 52U) / kPageSize) {
     reader_.diagnostics().add(
         Level::warning, "image",
         fmt::format("the image ends at 0x{:x}, but the kernel has memory up to 0x{:x}: it is cut",
