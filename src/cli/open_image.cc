@@ -8,7 +8,7 @@
 namespace engram::cli {
 
 std::string about(const std::string& path, const std::string& text) {
-  return text.starts_with(path + ":") ? text : path + ": " + text;
+  return text.find(path) != std::string::npos ? text : path + ": " + text;
 }
 
 Result<OpenImage> OpenImage::open(const std::string& path, const Console& console) {

@@ -28,7 +28,7 @@ class OpenImage {
   std::unique_ptr<sql::Database> database_;  ///< borrows the session
 };
 
-/// "PATH: TEXT", without the path if the text names it already.
+/// "PATH: TEXT", or the text alone if it names the path already.
 [[nodiscard]] std::string about(const std::string& path, const std::string& text);
 
 }  // namespace engram::cli

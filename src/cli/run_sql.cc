@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cli/command.h"
+#include "cli/open_image.h"
 #include "cli/progress.h"
 #include "output/text.h"
 
@@ -56,8 +57,8 @@ Result<std::optional<sql::QueryError>> run_query(sql::Query& query, output::Writ
 
 RunFailure query_failure(const sql::QueryError& error, std::string_view sql,
                          Interrupts& interrupts) {
-  if (interrupts.take()) return {kInterrupted, "interrupted"};
-  return {kNotAnswered, describe(error, sql)};
+  if (interrupts.take()) return {kInterrupted, "interrupted", false};
+  return {kNotAnswered, describe(error, sql), false};
 }
 
 }  // namespace
@@ -71,9 +72,16 @@ std::string describe(const sql::QueryError& error, std::string_view sql) {
   return fmt::format("line {}, column {}: {}", line, column, error.text);
 }
 
+int report(const RunFailure& failure, const std::string& image, const Console& console) {
+  if (!failure.text.empty()) {
+    console.error(failure.of_output ? failure.text : about(image, failure.text));
+  }
+  return failure.exit_code;
+}
+
 RunFailure output_failure(const output::FileSink& sink, const Error& error) {
-  if (sink.broken_pipe()) return {kReaderGone, {}};
-  return {kNotAnswered, error.text};
+  if (sink.broken_pipe()) return {kReaderGone, {}, true};
+  return {kNotAnswered, error.text, true};
 }
 
 Result<void, RunFailure> run_sql(sql::Database& database, std::string_view sql, Results results,
@@ -81,7 +89,7 @@ Result<void, RunFailure> run_sql(sql::Database& database, std::string_view sql, 
   const Watch watch(interrupts, database);
   std::size_t at = 0;
   while (true) {
-    if (interrupts.take()) return tl::unexpected(RunFailure{kInterrupted, "interrupted"});
+    if (interrupts.take()) return tl::unexpected(RunFailure{kInterrupted, "interrupted", false});
     auto query = database.prepare_next(sql, at);
     if (!query) return tl::unexpected(query_failure(query.error(), sql, interrupts));
     if (!*query) return {};

@@ -17,7 +17,8 @@ namespace engram::cli {
 
 struct RunFailure {
   int exit_code = 1;
-  std::string text;  ///< empty if there is nobody to tell (the reader of the output is gone)
+  std::string text;        ///< empty if there is nobody to tell (the reader of the output is gone)
+  bool of_output = false;  ///< not about the image
 };
 
 /// Where results go.
@@ -33,6 +34,10 @@ Result<void, RunFailure> run_sql(sql::Database& database, std::string_view sql, 
 
 /// "line 2, column 8: TEXT", or the text alone if the error has no place.
 [[nodiscard]] std::string describe(const sql::QueryError& error, std::string_view sql);
+
+/// Prints the error of a command on `image`, if there is somebody to tell, and returns the exit
+/// code.
+int report(const RunFailure& failure, const std::string& image, const Console& console);
 
 /// What to exit with if the output could not be written.
 [[nodiscard]] RunFailure output_failure(const output::FileSink& sink, const Error& error);

@@ -31,9 +31,13 @@ struct Show {
   std::string operator()(const tables::Blob& blob) const { return hex_digits(blob); }
 };
 
+bool holds_numbers(const sql::ResultColumn& column) {
+  using tables::Type;
+  return column.type == Type::integer || column.type == Type::pointer || column.type == Type::real;
+}
+
 struct Layout {
   std::string name;
-  bool is_address = false;  ///< its integers are addresses
   bool to_the_right = false;
   std::size_t width = 0;
 };
@@ -106,7 +110,7 @@ class TableWriter final : public Writer {
         has_number = has_number || cells[i].is_number;
         has_text = has_text || !(cells[i].is_number || cells[i].is_null);
       }
-      column.to_the_right = has_number && !has_text;
+      column.to_the_right = !has_text && (has_number || holds_numbers(declared_[i]));
       column.width = std::min(column.width, options_.width > 0 ? options_.width : kWidestPadding);
     }
     if (options_.width > 0) shrink();

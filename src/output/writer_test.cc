@@ -55,6 +55,8 @@ TEST(TableWriter, AlignsNumbersRightAndTextLeft) {
 
 TEST(TableWriter, AnEmptyResultHasAHeader) {
   EXPECT_EQ(write("table", {{"pid", {}}, {"comm", {}}}, {}), "pid  comm\n---  ----\n");
+  EXPECT_EQ(write("table", {{"virtual", Type::pointer}}, {{Null{}}}),
+            "virtual\n-------\n   NULL\n");
 }
 
 TEST(TableWriter, AnExpressionIsNoAddress) {

@@ -77,14 +77,14 @@ class Sdm {
     if (auto fault = look(3, table + 8 * bits(linear, 38, 30))) return tl::unexpected(*fault);
     if (bits(entry_, 7, 7) != 0) {
       if (bits(entry_, 29, 13) != 0) return failed(Reason::reserved_bits, 3);
-      return page(bits(entry_, 51, 30) << 30 | bits(linear, 29, 0), 1024 * 1024 * 1024);
+      return page(bits(entry_, 51, 30) << 30 | bits(linear, 29, 0), kGiB);
     }
     table = bits(entry_, 51, 12) << 12;
 
     if (auto fault = look(2, table + 8 * bits(linear, 29, 21))) return tl::unexpected(*fault);
     if (bits(entry_, 7, 7) != 0) {
       if (bits(entry_, 20, 13) != 0) return failed(Reason::reserved_bits, 2);
-      return page(bits(entry_, 51, 21) << 21 | bits(linear, 20, 0), 2 * 1024 * 1024);
+      return page(bits(entry_, 51, 21) << 21 | bits(linear, 20, 0), 2 * kMiB);
     }
     table = bits(entry_, 51, 12) << 12;
 

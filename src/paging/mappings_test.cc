@@ -154,10 +154,10 @@ TEST_F(Mappings, SkipsAndCountsWhatCannotBeFollowed) {
   map(0x40'0000, 0xa000);
   const PhysAddr middle(
       align_down(bytes_.get(PhysAddr(align_down(bytes_.get(root_), kPageSize))), kPageSize));
-  bytes_.put(middle + 8, 0x7777'7000 | kP);        // a table outside the image
-  bytes_.put(middle + 16 * 8, 0x2000 | kP | kPs);  // reserved bits
-  bytes_.put(root_ + 7 * 8, kP | kPs);             // reserved bit
-  bytes_.put(root_ + 8 * 8, 0x1234'5678'9000);     // not present: nothing is wrong with it
+  bytes_.put(middle + 8, 0x7777'7000 | kP);           // a table outside the image
+  bytes_.put(middle + 16ULL * 8, 0x2000 | kP | kPs);  // reserved bits
+  bytes_.put(root_ + 7ULL * 8, kP | kPs);             // reserved bit
+  bytes_.put(root_ + 8ULL * 8, 0x1234'5678'9000);     // not present: nothing is wrong with it
   const Listing listing = list(bytes_.memory(), root_);
   EXPECT_THAT(listing.mappings,
               ElementsAre(small(0x1000, 0x9000, 0x1000), small(0x40'0000, 0xa000, 0x1000)));
@@ -192,7 +192,7 @@ TEST_F(Mappings, EndsOnTablesThatPointAtThemselves) {
 TEST_F(Mappings, ListsTheTablesOfARecursiveEntry) {
   // As Windows maps its page tables: one entry of the root points at the root.
   map(0x1000, 0x9000);
-  bytes_.put(root_ + 256 * 8, root_.value | kP | kRw);
+  bytes_.put(root_ + 256ULL * 8, root_.value | kP | kRw);
   const Listing listing = list(bytes_.memory(), root_);
   const AddressSpace space(bytes_.memory(), kFourLevels, root_);
   // The root by its own entry four times, and on the way to it the three tables of the page.

@@ -2,12 +2,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "paging/scan.h"
 
+#include <fmt/core.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <random>
 #include <vector>
 
+#include "mapping/mapping.h"
 #include "paging/test_memory.h"
 
 namespace engram::paging {
@@ -121,6 +126,34 @@ TEST_F(Scan, PassesOverHugeHolesAtOnce) {
   const guest::Memory cut =
       bytes_.memory({{PhysAddr(0x4000), 1ULL << 55U, guest::Backing::unreadable, nullptr}});
   EXPECT_EQ(scan(cut, {mapping(0, 0, 1ULL << 56U)}, 7, 4096), Runs{});
+}
+
+TEST_F(Scan, GoesOnAfterPagesThatTheFileLost) {
+  // Four pages of a file that is cut to one while it is mapped, then a page of ordinary memory.
+  const auto path =
+      std::filesystem::temp_directory_path() / fmt::format("engram_paging_scan_{}", ::getpid());
+  std::ofstream(path) << std::string(4 * kPageSize, 'x');
+  const auto file = mapping::FileMapping::open(path).value();
+  std::filesystem::resize_file(path, kPageSize);
+  std::filesystem::remove(path);
+  const guest::Memory memory =
+      guest::Memory::create(
+          {{PhysAddr(0), 4 * kPageSize, guest::Backing::host, file.bytes().data()},
+           {PhysAddr(4 * kPageSize), kPageSize, guest::Backing::host, bytes_.at(PhysAddr(0))}},
+          nullptr)
+          .value();
+  const AddressSpace space(memory, kFourLevels, PhysAddr(0), false);
+  const auto runs = [&](const Mapping& part) {
+    Runs found;
+    const std::vector<Mapping> mappings{part};
+    for_each_chunk(space, mappings, 0, [&](VirtAddr at, Bytes bytes) {
+      found[at.value] = at.value + bytes.size();
+      return true;
+    });
+    return found;
+  };
+  EXPECT_EQ(runs(mapping(0x10800, 0x800, 0x4000)), (Runs{{0x10800, 0x11000}, {0x14000, 0x14800}}));
+  EXPECT_EQ(runs(mapping(0x11800, 0x1800, 0x3800)), (Runs{{0x14000, 0x15000}}));
 }
 
 TEST_F(Scan, MakesRoomBesideALargeOverlap) {

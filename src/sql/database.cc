@@ -76,8 +76,8 @@ Result<void> add_views(DatabaseState& state) {
 
 }  // namespace
 
-void DatabaseState::Closer::operator()(sqlite3* connection) const {
-  sqlite3_close_v2(connection);
+void DatabaseState::Closer::operator()(sqlite3* opened) const {
+  sqlite3_close_v2(opened);
 }
 
 Database::Database(std::unique_ptr<DatabaseState> state) : state_(std::move(state)) {}
@@ -138,7 +138,7 @@ Result<std::optional<Query>, QueryError> Database::prepare_next(std::string_view
     const int result = sqlite3_prepare_v3(state_->connection.get(), begin,
                                           static_cast<int>(sql.size() - at), 0, &prepared, &tail);
     Query::Statement statement(prepared, Query::Finalizer{state_.get()});
-    if (result != SQLITE_OK) return tl::unexpected(last_error(*state_, at));
+    if (result != SQLITE_OK) return tl::unexpected(prepare_error(*state_, sql, at));
     at += static_cast<std::size_t>(tail - begin);
     if (statement) return std::optional(Query(std::move(statement)));
     if (tail == begin) break;

@@ -19,7 +19,7 @@ namespace engram::sql {
 class DatabaseState {
  public:
   struct Closer {
-    void operator()(sqlite3* connection) const;
+    void operator()(sqlite3* opened) const;
   };
 
   std::atomic<bool> interrupted = false;
@@ -30,8 +30,11 @@ class DatabaseState {
       connection;  ///< the last member: closed before what it points to
 };
 
-/// The error of the last call on the connection; `base` is where the statement begins in the text.
-[[nodiscard]] QueryError last_error(DatabaseState& state, std::size_t base = 0);
+/// The error of the last step on the connection.
+[[nodiscard]] QueryError step_error(DatabaseState& state);
+
+/// The error of preparing the statement that begins at `at` in `sql`.
+[[nodiscard]] QueryError prepare_error(DatabaseState& state, std::string_view sql, std::size_t at);
 
 /// Refuses whatever would touch the host; see database.h.
 void install_authorizer(sqlite3* connection);

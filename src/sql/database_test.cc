@@ -331,6 +331,12 @@ TEST_F(DatabaseTest, ErrorsSayWhereAndWhatMayBeMeant) {
   EXPECT_EQ(column.error().text, "no such column: pit; did you mean pid?");
   EXPECT_EQ(column.error().offset, two.find("pit"));
 
+  EXPECT_EQ(database_->prepare("SELECT com FROM named").error().text,
+            "no such column: com; did you mean comm?");
+  EXPECT_EQ(database_->prepare("SELECT comm FROM plain").error().text,
+            "no such column: comm; text goes in single quotes")
+      << "a column of another table is not meant";
+
   const auto quotes = database_->prepare("SELECT pid FROM tasks WHERE comm = \"/bin/bash\"");
   ASSERT_FALSE(quotes) << "a name in double quotes is not text";
   EXPECT_THAT(quotes.error().text, HasSubstr("single quotes"));

@@ -34,7 +34,7 @@ Result<bool, QueryError> Query::step() {
     case SQLITE_DONE:
       return false;
     default:
-      return tl::unexpected(last_error(database));
+      return tl::unexpected(step_error(database));
   }
 }
 

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <sqlite3.h>
 
+#include <algorithm>
+#include <cctype>
 #include <string_view>
 
 #include "sql/database_state.h"
@@ -26,20 +28,33 @@ std::vector<std::string> relation_names(const DatabaseState& state) {
   return names;
 }
 
-std::vector<std::string> column_names(const DatabaseState& state) {
+bool contains_word(std::string_view sql, std::string_view name) {
+  const auto same_letter = [](unsigned char a, unsigned char b) {
+    return std::tolower(a) == std::tolower(b);
+  };
+  return std::search(sql.begin(), sql.end(), name.begin(), name.end(), same_letter) != sql.end();
+}
+
+/// Columns of the tables and views that the statement speaks of.
+std::vector<std::string> column_names(const DatabaseState& state, std::string_view sql) {
   std::vector<std::string> names;
   for (const auto& binding : state.bindings) {
+    if (!contains_word(sql, binding->table->name())) continue;
     for (const auto& column : binding->columns) names.emplace_back(column.name);
+  }
+  for (const auto& view : state.views) {
+    if (!contains_word(sql, view.name)) continue;
+    for (auto& [name, doc] : parse_view(view).columns) names.push_back(std::move(name));
   }
   return names;
 }
 
-std::string suggestion(const DatabaseState& state, std::string_view text) {
+std::string suggestion(const DatabaseState& state, std::string_view text, std::string_view sql) {
   const bool no_table = text.starts_with(kNoTable);
   const bool no_column = text.starts_with(kNoColumn);
   if (!no_table && !no_column) return {};
   const std::string_view name = last_part(text.substr((no_table ? kNoTable : kNoColumn).size()));
-  const auto known = no_table ? relation_names(state) : column_names(state);
+  const auto known = no_table ? relation_names(state) : column_names(state, sql);
   std::string hint;
   for (const auto& near : nearest_names(name, known)) {
     hint += (hint.empty() ? "; did you mean " : " or ") + near;
@@ -50,14 +65,16 @@ std::string suggestion(const DatabaseState& state, std::string_view text) {
 
 }  // namespace
 
-QueryError last_error(DatabaseState& state, std::size_t base) {
-  sqlite3* connection = state.connection.get();
-  QueryError error;
-  error.text = sqlite3_errmsg(connection);
-  if (const int offset = sqlite3_error_offset(connection); offset >= 0) {
-    error.offset = base + static_cast<std::size_t>(offset);
+QueryError step_error(DatabaseState& state) {
+  return {{sqlite3_errmsg(state.connection.get())}, std::nullopt};
+}
+
+QueryError prepare_error(DatabaseState& state, std::string_view sql, std::size_t at) {
+  QueryError error = step_error(state);
+  if (const int offset = sqlite3_error_offset(state.connection.get()); offset >= 0) {
+    error.offset = at + static_cast<std::size_t>(offset);
   }
-  error.text += suggestion(state, error.text);
+  error.text += suggestion(state, error.text, sql.substr(at));
   return error;
 }
 

@@ -50,7 +50,7 @@ std::vector<std::vector<std::string>> texts(Database& database, const std::strin
 }
 
 void add_documentation(Relation& relation, const ViewSource& source) {
-  const ViewDoc view = parse_view(source.sql);
+  const ViewDoc view = parse_view(source);
   relation.kind = Relation::Kind::view;
   relation.doc = view.doc;
   relation.sql = std::string(view.statement);

@@ -22,9 +22,12 @@ void append_sentence(std::string& text, std::string_view more) {
 }
 
 /// One comment line: a column, or more text for what came before.
-void add_line(ViewDoc& view, std::string_view line) {
+void add_line(ViewDoc& view, std::string_view view_name, std::string_view line) {
   const auto colon = line.find(": ");
-  if (colon != std::string_view::npos && is_column_name(line.substr(0, colon))) {
+  if (view.columns.empty() && colon != std::string_view::npos &&
+      line.substr(0, colon) == view_name) {
+    append_sentence(view.doc, line.substr(colon + 2));
+  } else if (colon != std::string_view::npos && is_column_name(line.substr(0, colon))) {
     view.columns.emplace_back(line.substr(0, colon), line.substr(colon + 2));
   } else {
     append_sentence(view.columns.empty() ? view.doc : view.columns.back().second, line);
@@ -33,7 +36,8 @@ void add_line(ViewDoc& view, std::string_view line) {
 
 }  // namespace
 
-ViewDoc parse_view(std::string_view sql) {
+ViewDoc parse_view(const ViewSource& source) {
+  std::string_view sql = source.sql;
   ViewDoc view;
   view.statement = sql;
   while (sql.starts_with(kComment)) {
@@ -44,7 +48,7 @@ ViewDoc parse_view(std::string_view sql) {
     if (line.starts_with("SPDX-")) {
       view.statement = sql;
     } else {
-      add_line(view, line);
+      add_line(view, source.name, line);
     }
   }
   return view;

@@ -4,8 +4,9 @@
 
 // Views: derived knowledge as SQL. The files of src/sql/views are built into the program.
 //
-// A view file NAME.sql holds the two SPDX lines, what the view is (comment lines), one comment line
-// a column (`-- column: meaning`) and one CREATE VIEW NAME statement.
+// A view file NAME.sql begins with comment lines: the SPDX lines, if any; what the view is (`--
+// NAME:` before it may be left out); one line a column (`-- column: meaning`; lower-case names).
+// One CREATE VIEW NAME statement follows.
 
 #include <span>
 #include <string>
@@ -29,6 +30,6 @@ struct ViewDoc {
   std::string_view statement;                                ///< the file behind its SPDX lines
 };
 
-[[nodiscard]] ViewDoc parse_view(std::string_view sql);
+[[nodiscard]] ViewDoc parse_view(const ViewSource& source);
 
 }  // namespace engram::sql

@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: engram contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What every part of the lab needs: its error, its progress lines, running host programs, digests."""
+"""What every part of the lab needs: its error, progress lines, running host programs, digests."""
 import hashlib
 import os
 import pathlib
+import shutil
 import subprocess
 import threading
 import time
@@ -49,6 +50,8 @@ def run(command, **options):
 
 def missing_packages():
     """The packages of packages.txt that are not installed on this host, in order."""
+    if not shutil.which('dpkg-query'):
+        raise LabError('dpkg-query: not found; the lab needs a Debian host with apt')
     wanted = (LAB / 'packages.txt').read_text().split()
     query = ['dpkg-query', '-W', '-f', '${Package} ${db:Status-Status}\n', *wanted]
     listing = subprocess.run(query, capture_output=True, text=True, check=False).stdout

@@ -107,7 +107,7 @@ class Suite:
                 self.refresh()
 
     def show(self, package):
-        """The control fields of the newest version of a package. Raises LabError if there is none."""
+        """The control fields of the newest version of a package. Raises LabError without one."""
         self._ready()
         text = run(['apt-cache', *self._options, 'show', '--no-all-versions', package]).decode()
         lines = (line.partition(': ') for line in text.split('\n\n')[0].splitlines())

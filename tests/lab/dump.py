@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: engram contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Makes the dump of one machine: boots it, lets QEMU write its memory, converts, parses the truth."""
+"""Makes the dump of one machine: boots it, has QEMU write its memory, parses the truth."""
 import functools
 import json
 import os
@@ -11,6 +11,7 @@ import time
 import formats
 import image as images
 import kernels
+import sparse
 from base import LAB, LabError, digest, files_under, replace_text
 from qemu import Guest, GuestFailed
 from truth import document, frames, parse_kernel
@@ -21,8 +22,9 @@ _SMEAR_PAUSE_S = 0.15
 _LEFT_OUT = ('truth.img', 'qemu.txt')  # of no use once the dump is made
 
 # Whatever decides what is in a dump, beside its image.
-_DUMP_SOURCES = [LAB / name for name in ('compress.py', 'elf.py', 'formats.py', 'kdump.py', 'lime.py',
-                                         'qemu.py', 'qmp.py', 'raw.py', 'sparse.py')]
+_DUMP_SOURCES = [LAB / name for name in (
+    'compress.py', 'elf.py', 'formats.py', 'kdump.py', 'lime.py', 'qemu.py', 'qmp.py', 'raw.py',
+    'sparse.py')]
 _STAMP = 'stamp.json'
 
 
@@ -50,9 +52,9 @@ def _stamp(folder):
 
 
 def state(layout, machine, wanted):
-    """What is to be done for a machine to have the wanted formats: a set of "dump", "formats", "truth".
+    """What is to be done for a machine to have the wanted formats.
 
-    An empty set says that all is there.
+    A set of "dump", "formats" and "truth"; an empty one says that all is there.
     """
     kernel = kernels.installed(layout, machine.kernel)
     folder = layout.dump(machine.name)
@@ -149,8 +151,9 @@ def _write_smear(guest, machine, path):
     with open(path, 'wb') as target:
         for offset in range(0, machine.memory_mb << 20, _SMEAR_PIECE):
             guest.qmp.execute('pmemsave', val=offset, size=_SMEAR_PIECE, filename=str(piece))
-            target.write(piece.read_bytes())
+            sparse.write(target.fileno(), offset, piece.read_bytes())
             time.sleep(_SMEAR_PAUSE_S)
+        target.truncate(machine.memory_mb << 20)
     piece.unlink()
 
 

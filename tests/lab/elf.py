@@ -64,7 +64,10 @@ class PhysicalMemory:
         os.close(self.descriptor)
 
     def pieces(self, start, length):
-        """(physical address, file offset, length) of the parts of a range. Raises LabError on a gap."""
+        """(physical address, file offset, length) of the parts of a range.
+
+        Raises LabError where no segment has the next address.
+        """
         end = start + length
         while start < end:
             segment = next((one for one in self.segments if one.physical <= start < one.end), None)

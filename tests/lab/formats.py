@@ -15,8 +15,9 @@ import sparse
 from base import LabError, run
 
 _COMPRESSIONS = tuple(kdump.FLAGS)  # none, zlib, lzo, snappy, zstd
-# QEMU reads devices where there is no RAM, so it writes raw images only of machines without a hole.
-_RAW_BY_QEMU_MB = 3072
+# QEMU reads devices where there is no RAM, so it writes raw images only of machines without a hole:
+# more than this is split around it (pc from 3.5 GB on, q35 from 2.75 GB on).
+_RAW_BY_QEMU_MB = 2048
 
 FILE_NAMES = {'raw': 'dump.raw', 'elf': 'dump.elf', 'elf-paging': 'dump.paging.elf',
               'lime': 'dump.lime', 'avml': 'dump.avml'}
@@ -67,6 +68,7 @@ def write_by_qemu(name, qmp, machine, folder):
     path = folder / FILE_NAMES[name]
     if name == 'kdump-zlib-flat':
         qmp.execute('dump-guest-memory', paging=False, protocol=f'file:{path}', format='kdump-zlib')
+        path.chmod(0o644)  # QEMU makes it readable for its user only
         return
     with sparse.receiver(path, folder) as pipe:
         if name == 'raw':
@@ -77,7 +79,10 @@ def write_by_qemu(name, qmp, machine, folder):
 
 
 def convert(name, machine, folder, ram_ranges):
-    """Makes one format from its source in the same folder. ram_ranges: [(first, last)] of System RAM."""
+    """Makes one format from its source in the same folder.
+
+    ram_ranges: [(first, last)] of System RAM, last byte included.
+    """
     target = folder / FILE_NAMES[name]
     source_name = source_of(name, machine)
     source = folder / FILE_NAMES[source_name]

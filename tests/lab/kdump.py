@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: engram contributors
 # SPDX-License-Identifier: Apache-2.0
-"""kdump files (makedumpfile's compressed format): unpack the flattened form, change the compression.
+"""kdump files (makedumpfile's format): unpack the flattened form, change the compression.
 
 QEMU writes them flattened and with zlib; the other compressions are made from that here.
 """
@@ -102,7 +102,7 @@ def _write_pages(data, layout, count, compression, out):
 
 
 def unflatten(source, target):
-    """Writes a flattened file (a stream of offset, length, bytes) as the plain file that it describes."""
+    """Writes the plain file that a flattened one (offset, length, bytes, ...) describes."""
     with open(source, 'rb') as stream, open(target, 'wb') as out:
         header = stream.read(_FLAT_HEADER_SIZE)
         if not header.startswith(FLAT_SIGNATURE):

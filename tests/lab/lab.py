@@ -19,7 +19,7 @@ import programs
 import qemu
 import userland
 import verify
-from base import LAB, REPOSITORY, LabError, Progress, missing_packages
+from base import REPOSITORY, LabError, Progress, missing_packages
 from layout import Layout
 from truth import document
 
@@ -134,7 +134,7 @@ def run_verify(layout, arguments):
     for machine in _select(arguments.names):
         folder = layout.dump(machine.name)
         if not folder.exists():
-            raise LabError(f'{machine.name}: no dump in {folder}; lab.py make {machine.name} makes it')
+            raise LabError(f'{machine.name}: no dump yet; first: lab.py make {machine.name}')
         for check in verify.verify(folder):
             good = good and check.good
             print(f'{machine.name}: {check.name}: {check.compared} compared, '
@@ -180,7 +180,7 @@ def update(layout, arguments):
 
 def _parser():
     parser = argparse.ArgumentParser(prog='lab.py', description=__doc__,
-                                     epilog=f'More in {(LAB / "README.md").relative_to(REPOSITORY)}.')
+                                     epilog='More in tests/lab/README.md.')
     parser.add_argument('--build', type=pathlib.Path, default=REPOSITORY / 'build/lab',
                         help='the folder for everything that is made (default: build/lab)')
     commands = parser.add_subparsers(required=True, metavar='COMMAND')

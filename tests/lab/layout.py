@@ -29,7 +29,7 @@ class Layout:
 
     @contextlib.contextmanager
     def locked(self, on_wait):
-        """Keeps other lab processes away from this build folder; calls on_wait() if it must wait."""
+        """Keeps other lab processes away from this build folder; calls on_wait() if it must."""
         self.root.mkdir(parents=True, exist_ok=True)
         with open(self.root / 'lock', 'a+', encoding='ascii') as lock:
             try:
@@ -42,13 +42,15 @@ class Layout:
             yield
 
     def new_work_folder(self, name):
-        """A fresh folder on the same file system as the product, so that it can be renamed there."""
+        """A fresh folder on the file system of the product, so that it can be renamed there."""
         return pathlib.Path(tempfile.mkdtemp(prefix=f'{name}.', dir=self.work))
 
     def put_in_place(self, made, place):
         """Renames a finished folder to its place; what was there before goes away."""
         place.parent.mkdir(parents=True, exist_ok=True)
         os.chmod(made, 0o755)
+        old = self.new_work_folder('old')
         if place.exists():
-            place.rename(self.new_work_folder('old') / place.name)
+            place.rename(old / place.name)
         made.rename(place)
+        shutil.rmtree(old)

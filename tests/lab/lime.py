@@ -27,7 +27,7 @@ def write(memory, path, ranges):
 
 
 def parse_ranges(read_at, file_size):
-    """[(first, last, offset of the bytes)] of a LiME file. read_at(offset, length) returns bytes."""
+    """[(first, last, offset of the bytes)] of a file. read_at(offset, length) returns bytes."""
     found, offset = [], 0
     while offset < file_size:
         header = read_at(offset, HEADER.size)

@@ -14,6 +14,7 @@ SUITES = {'5.10': 'bullseye', '6.1': 'bookworm', '6.12': 'trixie', '7.2': 'sid'}
 # Flavour in a name, and the meta package; -bpo takes the kernel from bookworm-backports.
 FLAVOURS = {'': 'linux-image-amd64', 'cloud': 'linux-image-cloud-amd64',
             'rt': 'linux-image-rt-amd64', 'bpo': 'linux-image-amd64'}
+_BACKPORTED = '6.12'  # the kernel of bookworm-backports
 DEFAULT_FORMATS = ('raw', 'elf', 'lime')
 
 _OPTION_HELP = {
@@ -43,8 +44,11 @@ class Machine:
 
     @property
     def cpu_model(self):
-        """QEMU's "max" has 5-level paging, and a Linux that sees it uses it."""
-        return 'max' if self.levels == 5 else 'max,la57=off'
+        """QEMU's "max" has 5-level paging, and a Linux that sees it uses it.
+
+        cx16=off: an emulated cmpxchg16b (QEMU 7.2) may leave wrong flags, at which SLUB panics.
+        """
+        return 'max,cx16=off' if self.levels == 5 else 'max,cx16=off,la57=off'
 
     def configuration(self):
         """What a dump depends on, as text for its stamp."""
@@ -68,7 +72,8 @@ DEFAULT_NAMES = ('6.1', '6.12', '5.10', '7.2', '6.12-la57', '6.12-6g', '7.2-noka
 def kernel_source(name):
     """The source of a kernel such as 6.12 or 6.12-cloud. Raises LabError for an unknown one."""
     version, _, flavour = name.partition('-')
-    if version not in SUITES or flavour not in FLAVOURS:
+    unknown = version not in SUITES or flavour not in FLAVOURS
+    if unknown or (flavour == 'bpo' and version != _BACKPORTED):
         raise LabError(f'{name}: unknown kernel; expected one of {", ".join(SUITES)}, '
                        f'alone or with -{", -".join(filter(None, FLAVOURS))}')
     suite = 'bookworm-backports' if flavour == 'bpo' else SUITES[version]
@@ -109,5 +114,6 @@ def describe():
     """Text about the names for `lab.py list`."""
     lines = [f'  {option:<12}{text}' for option, text in _OPTION_HELP.items()]
     flavours = ', '.join(f'-{flavour}' for flavour in FLAVOURS if flavour)
-    return '\n'.join([f'kernels: {", ".join(SUITES)}, each also with {flavours}',
+    return '\n'.join([f'kernels: {", ".join(SUITES)}, each also with {flavours} '
+                      f'(-bpo: {_BACKPORTED} only)',
                       'options, added to the name with a hyphen:', *lines])

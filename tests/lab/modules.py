@@ -10,10 +10,10 @@ from base import LabError, run
 
 # What the guest loads by name, and what the kernel asks for by itself (diag, nls, nft expressions).
 SCENARIO = '''virtio_net dummy loop nbd brd 8021q bridge veth tun overlay vsock_loopback nf_tables
-    nf_conntrack nft_counter nf_tables_set nft_ct softdog tcp_bbr fuse squashfs vfat qemu_fw_cfg evdev
-    pktgen ext4 virtio_pci virtio_blk virtio_rng e1000 failover crc32c_generic crc32c_intel
-    crc32c_cryptoapi nls_cp437 nls_ascii nls_iso8859_1 inet_diag tcp_diag udp_diag raw_diag unix_diag
-    netlink_diag af_packet_diag'''.split()
+    nf_conntrack nft_counter nf_tables_set nft_ct softdog tcp_bbr fuse squashfs vfat qemu_fw_cfg
+    evdev pktgen ext4 virtio_pci virtio_blk virtio_rng e1000 failover crc32c_generic crc32c_intel
+    crc32c_cryptoapi nls_cp437 nls_ascii nls_iso8859_1 inet_diag tcp_diag udp_diag raw_diag
+    unix_diag netlink_diag af_packet_diag'''.split()
 # What the initramfs needs to mount the root disk. ext4 asks for crc32c by an alias only.
 BOOT = 'virtio_pci virtio_blk crc32c_generic crc32c_intel crc32c_cryptoapi ext4'.split()
 # Large parts of a module package of which the scenario needs nothing.
@@ -40,7 +40,8 @@ def read_module(path):
 def dependencies(image):
     """The names after depends= in a module's .modinfo."""
     match = re.search(rb'(?:^|\0)depends=([^\0]*)\0', image)
-    return [name.replace('-', '_') for name in match[1].decode().split(',') if name] if match else []
+    names = match[1].decode().split(',') if match else []
+    return [name.replace('-', '_') for name in names if name]
 
 
 def closure(wanted, depends):

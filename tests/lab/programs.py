@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: engram contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles the lab's C programs: the scenario's and the collector for the guest, AVML for the host."""
+"""Compiles the lab's C programs: scenario and collector for the guest, AVML for the host."""
 from base import LAB, digest, files_under, run
 
 _WARNINGS = ('-Wall', '-Wextra', '-O1')

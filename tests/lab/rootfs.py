@@ -16,15 +16,15 @@ _UUID = 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee'
 
 # Programs of the userland, and where the guest has them.
 _PROGRAMS = {
-    'bin/bash': '/bin/bash', 'bin/ip': '/sbin/ip', 'bin/ss': '/bin/ss', 'usr/sbin/nft': '/usr/sbin/nft',
-    'bin/keyctl': '/bin/keyctl', 'bin/kmod': '/bin/kmod', 'usr/bin/lsns': '/usr/bin/lsns',
+    'bin/bash': '/bin/bash', 'bin/ip': '/sbin/ip', 'bin/ss': '/bin/ss', 'bin/kmod': '/bin/kmod',
+    'bin/keyctl': '/bin/keyctl', 'usr/sbin/nft': '/usr/sbin/nft', 'usr/bin/lsns': '/usr/bin/lsns',
 }
 # Applets that have a better program, or would confuse one.
 _APPLETS_LEFT_OUT = ('dpkg', 'dpkg-deb', 'rpm', 'ip', 'sh', 'modprobe', 'insmod', 'rmmod')
 _SYSTEM_APPLETS = ('init', 'getty', 'switch_root', 'syslogd', 'klogd', 'losetup', 'reboot')
 # Names of the scenario's program; each is a file of its own, as different programs would be.
-_SCENARIO_NAMES = '''sleep tree masq threads zombie vfork stopped tracer ns userns chroot caps caps2
-    netsrv netcli rwx shm fileless pty spin preload other sid cgroup nice'''.split()
+_SCENARIO_NAMES = '''sleep tree masq threads zombie vfork stopped tracer ns userns chroot caps
+    caps2 netsrv netcli rwx shm fileless pty spin preload other sid cgroup nice'''.split()
 
 
 def build(kernel, userland, compiled, work):
@@ -59,8 +59,9 @@ def _add_userland(tree, userland):
 
 
 def _add_scenario(tree, userland, compiled):
+    dynamic = compiled / programs.SCENARIO
     for name in _SCENARIO_NAMES:
-        userland.copy_program(compiled / programs.SCENARIO, tree.folder, f'/usr/local/bin/lab-{name}')
+        userland.copy_program(dynamic, tree.folder, f'/usr/local/bin/lab-{name}')
     static = compiled / programs.SCENARIO_STATIC
     shutil.copy(static, tree.path('/usr/local/bin/lab-fds'))
     shutil.copy(static, tree.path('/usr/local/sbin/lab-static'))

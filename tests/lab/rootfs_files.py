@@ -12,9 +12,9 @@ from base import LAB, run
 _GUEST = LAB / 'guest'
 ALICE = 1000
 
-_FOLDERS = '''proc sys dev run tmp mnt root home/alice etc/init.d etc/lab.d etc/modprobe.d bin sbin
-    usr/bin usr/sbin var/log var/tmp var/lib/lab srv/jail/deep/er usr/local/bin usr/local/sbin
-    usr/local/lib'''.split()
+_FOLDERS = '''proc sys dev run tmp mnt root home/alice etc/init.d etc/lab.d etc/modprobe.d bin
+    sbin usr/bin usr/sbin var/log var/tmp var/lib/lab srv/jail/deep/er usr/local/bin
+    usr/local/sbin usr/local/lib'''.split()
 
 _COPIED = {
     'rcS': '/etc/init.d/rcS', 'inittab': '/etc/inittab', 'network.ip': '/etc/network.ip',
@@ -98,8 +98,8 @@ def _write_system_files(tree, kernel_name):
 def _write_logs(tree):
     syslog = (f'2026-01-{1 + i // 30:02d}T{i % 24:02d}:{i % 60:02d}:00.{i:06d}+00:00 dumplab-guest '
               f'labd[{1000 + i}]: SYSLOG-STATIC-LINE {i:04d} value={i * i}\n' for i in range(600))
-    logins = (f'Jan {1 + i % 28:2d} 03:{i % 60:02d}:07 dumplab-guest sshd[{2000 + i}]: Failed password '
-              f'for invalid user admin{i} from 203.0.113.{i % 250} port {40000 + i} ssh2\n'
+    logins = (f'Jan {1 + i % 28:2d} 03:{i % 60:02d}:07 dumplab-guest sshd[{2000 + i}]: Failed '
+              f'password for invalid user admin{i} from 203.0.113.{i % 250} port {40000 + i} ssh2\n'
               for i in range(150))
     tree.write('/var/log/syslog', ''.join(syslog), 0o640)
     tree.write('/var/log/auth.log', ''.join(logins), 0o640)

@@ -25,14 +25,14 @@ def elf_file(segments, program_header_count=None, table_offset=64):
     headers, body = b'', b''
     data_offset = table_offset + 56 * len(segments) + 64
     for physical, content in segments:
-        headers += struct.pack('<IIQQQQQQ', 1, 7, data_offset + len(body), 0, physical, len(content),
-                               len(content), 0)
+        offset, size = data_offset + len(body), len(content)
+        headers += struct.pack('<IIQQQQQQ', 1, 7, offset, 0, physical, size, size, 0)
         body += content
     count = len(segments) if program_header_count is None else program_header_count
     section_offset = table_offset + len(headers)
     head = b'\x7fELF\x02\x01\x01'.ljust(16, b'\0')
-    head += struct.pack('<HHIQQQIHHHHHH', 4, 62, 1, 0, table_offset, section_offset, 0, 8, 56, count,
-                        64, 1, 0)
+    head += struct.pack('<HHIQQQIHHHHHH', 4, 62, 1, 0, table_offset, section_offset, 0, 8, 56,
+                        count, 64, 1, 0)
     section = bytes(44) + struct.pack('<I', len(segments)) + bytes(16)
     return head.ljust(table_offset, b'\0') + headers + section + body
 

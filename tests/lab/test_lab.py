@@ -50,6 +50,8 @@ class Names(unittest.TestCase):
 
     def test_backports_come_from_their_own_suite(self):
         self.assertEqual(machines.kernel_source('6.12-bpo').suite, 'bookworm-backports')
+        with self.assertRaises(LabError):
+            machines.kernel_source('7.2-bpo')
 
 
 class Mirror(unittest.TestCase):
@@ -67,8 +69,9 @@ Signed-By: /usr/share/keyrings/archive.gpg
 '''
 
     def test_deb822(self):
-        self.assertEqual(debian.choose_mirror(debian.parse_deb822(self.DEB822)),
-                         '[signed-by=/usr/share/keyrings/archive.gpg] http://mirror.example/debian/')
+        self.assertEqual(
+            debian.choose_mirror(debian.parse_deb822(self.DEB822)),
+            '[signed-by=/usr/share/keyrings/archive.gpg] http://mirror.example/debian/')
 
     def test_a_disabled_source_is_not_used(self):
         text = self.DEB822.replace('Types: deb deb-src', 'Enabled: no\nTypes: deb')
@@ -98,16 +101,18 @@ class KernelPackages(unittest.TestCase):
             return {'Package': name, 'Version': version, 'Depends': depends}
 
     def test_one_package(self):
-        suite = self.Suite({'linux-image-amd64': ('1', 'linux-image-6.1.0-50-amd64 (= 6.1.176-1)'),
-                            'linux-image-6.1.0-50-amd64': ('6.1.176-1', 'kmod, linux-base (>= 4.3)')})
+        suite = self.Suite({
+            'linux-image-amd64': ('1', 'linux-image-6.1.0-50-amd64 (= 6.1.176-1)'),
+            'linux-image-6.1.0-50-amd64': ('6.1.176-1', 'kmod, linux-base (>= 4.3)')})
         self.assertEqual(kernels.concrete_packages(suite, 'linux-image-amd64'),
                          {'linux-image-6.1.0-50-amd64': '6.1.176-1'})
 
     def test_split_packages(self):
         parts = [f'linux-{part}-7.2.13+deb14-amd64' for part in ('binary', 'modules', 'base')]
+        image = 'linux-image-7.2.13+deb14-amd64'
         suite = self.Suite({
-            'linux-image-amd64': ('7', 'linux-base-amd64 (= 7), linux-image-7.2.13+deb14-amd64 (= 7)'),
-            'linux-image-7.2.13+deb14-amd64': ('7', ', '.join(f'{name} (= 7)' for name in parts)),
+            'linux-image-amd64': ('7', f'linux-base-amd64 (= 7), {image} (= 7)'),
+            image: ('7', ', '.join(f'{name} (= 7)' for name in parts)),
             **{name: ('7', '') for name in parts}})
         self.assertEqual(kernels.concrete_packages(suite, 'linux-image-amd64'),
                          {name: '7' for name in parts})
@@ -131,7 +136,8 @@ class Modules(unittest.TestCase):
 
     def test_closure_orders_and_leaves_out_what_is_built_in(self):
         depends = {'bridge': ['stp', 'llc'], 'stp': ['llc'], 'llc': [], 'fuse': []}
-        self.assertEqual(modules.closure(['bridge', 'ext4', 'llc'], depends), ['llc', 'stp', 'bridge'])
+        self.assertEqual(modules.closure(['bridge', 'ext4', 'llc'], depends),
+                         ['llc', 'stp', 'bridge'])
 
 
 class Archive(unittest.TestCase):
@@ -183,7 +189,8 @@ class State(unittest.TestCase):
         self.machine = machines.machine('6.12')
         kernel = self.layout.kernels / '6.12'
         kernel.mkdir(parents=True)
-        (kernel / 'kernel.json').write_text('{"release": "6", "packages": {"p": "1"}, "depends": {}}')
+        facts = '{"release": "6", "packages": {"p": "1"}, "depends": {}}'
+        (kernel / 'kernel.json').write_text(facts)
         self.folder = self.layout.dump('6.12')
         self.folder.mkdir(parents=True)
         key = dump.dump_key(self.machine, kernels.installed(self.layout, '6.12'))

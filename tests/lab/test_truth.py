@@ -12,8 +12,9 @@ class Frames(unittest.TestCase):
     """truth/frames.py"""
 
     def test_all_kinds(self):
-        found = frames.parse(b'@@LABTRUTH 1\n@@F /proc/version 6\nLinux\n\n@@L /proc/1/exe 9\n/bin/init\n'
-                             b'@@E /proc/2/exe 2\n@@F stat:/a\\x20b\\x5c 0\n\n@@END\nanything')
+        found = frames.parse(b'@@LABTRUTH 1\n@@F /proc/version 6\nLinux\n\n'
+                             b'@@L /proc/1/exe 9\n/bin/init\n@@E /proc/2/exe 2\n'
+                             b'@@F stat:/a\\x20b\\x5c 0\n\n@@END\nanything')
         self.assertEqual(found, {'/proc/version': Frame('F', b'Linux\n'),
                                  '/proc/1/exe': Frame('L', b'/bin/init'),
                                  '/proc/2/exe': Frame('E', error=2),
@@ -56,8 +57,9 @@ class Process(unittest.TestCase):
         self.assertEqual(parse_proc.status(STATUS)['NSpid'], '7\t1')
 
     def test_maps(self):
-        found = parse_proc.maps('7f0000000000-7f0000001000 rwxp 00002000 fe:00 12   /a b (deleted)\n'
-                                'ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n')
+        found = parse_proc.maps(
+            '7f0000000000-7f0000001000 rwxp 00002000 fe:00 12   /a b (deleted)\n'
+            'ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]\n')
         self.assertEqual(found[0], {'start': '7f0000000000', 'end': '7f0000001000', 'perms': 'rwxp',
                                     'offset': '00002000', 'dev': 'fe:00', 'inode': 12,
                                     'path': '/a b (deleted)'})
@@ -73,11 +75,12 @@ class Process(unittest.TestCase):
                          {'ino': 5, 'mode': '100644', 'dev': '0:24'})
 
     def test_a_process_that_went_away_is_left_out(self):
-        record = Record({'/proc/9/stat': Frame('E', error=3), '/proc/9/status': Frame('E', error=3)})
+        gone = Frame('E', error=3)
+        record = Record({'/proc/9/stat': gone, '/proc/9/status': gone})
         self.assertEqual(parse_proc.processes(record), [])
 
 
-TCP = '''  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
+TCP = '''  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout
    0: 0100007F:115C 0200007F:9C41 08 00000000:00000012 00:00000000 00000000  1000        0 5501 1 \
 ffff8880033f5280 100 0 0 10 0
 '''
@@ -88,9 +91,9 @@ class Network(unittest.TestCase):
 
     def test_tcp(self):
         self.assertEqual(parse_net.internet_sockets(TCP), [{
-            'local': '127.0.0.1', 'lport': 4444, 'remote': '127.0.0.2', 'rport': 40001, 'state_num': 8,
-            'state': 'CLOSE_WAIT', 'tx_queue': 0, 'rx_queue': 18, 'uid': 1000, 'inode': 5501,
-            'sk': 'ffff8880033f5280'}])
+            'local': '127.0.0.1', 'lport': 4444, 'remote': '127.0.0.2', 'rport': 40001,
+            'state_num': 8, 'state': 'CLOSE_WAIT', 'tx_queue': 0, 'rx_queue': 18, 'uid': 1000,
+            'inode': 5501, 'sk': 'ffff8880033f5280'}])
 
     def test_addresses(self):
         self.assertEqual(parse_net.address('0F02000A'), '10.0.2.15')
@@ -107,7 +110,8 @@ class Network(unittest.TestCase):
         self.assertEqual((found[1]['path'], found[1]['type']), ('', 2))
 
     def test_mountinfo_with_optional_fields_and_escapes(self):
-        line = '36 35 98:0 /mnt1 /mnt\\040two rw,noatime shared:1 master:2 - ext3 /dev/root rw,errors=x'
+        line = ('36 35 98:0 /mnt1 /mnt\\040two rw,noatime shared:1 master:2 - '
+                'ext3 /dev/root rw,errors=x')
         self.assertEqual(parse_net.mountinfo(line), [{
             'id': 36, 'parent': 35, 'dev': '98:0', 'root': '/mnt1', 'mountpoint': '/mnt two',
             'options': 'rw,noatime', 'optional': ['shared:1', 'master:2'], 'fstype': 'ext3',
@@ -134,15 +138,19 @@ class Kernel(unittest.TestCase):
     """truth/parse_kernel.py"""
 
     def test_ram_ranges_are_those_of_the_outer_level(self):
-        self.assertEqual(parse_kernel.ram_ranges(IOMEM), [(0x1000, 0x9fbff), (0x100000, 0x1ffdefff)])
+        self.assertEqual(parse_kernel.ram_ranges(IOMEM),
+                         [(0x1000, 0x9fbff), (0x100000, 0x1ffdefff)])
 
     def test_iomem_depth(self):
-        self.assertEqual([entry['depth'] for entry in parse_kernel.iomem_tree(IOMEM)], [0, 0, 1, 0, 1])
+        depths = [entry['depth'] for entry in parse_kernel.iomem_tree(IOMEM)]
+        self.assertEqual(depths, [0, 0, 1, 0, 1])
 
     def test_notes_with_padding(self):
-        content = note(b'GNU', 3, b'\xab\xcd\xef') + note(b'VMCOREINFO', 0, b'OSRELEASE=6\nPAGESIZE=4096')
+        content = note(b'GNU', 3, b'\xab\xcd\xef')
+        content += note(b'VMCOREINFO', 0, b'OSRELEASE=6\nPAGESIZE=4096')
         self.assertEqual(parse_kernel.build_id(content), 'abcdef')
-        self.assertEqual(parse_kernel.vmcoreinfo(content)[0], {'OSRELEASE': '6', 'PAGESIZE': '4096'})
+        self.assertEqual(parse_kernel.vmcoreinfo(content)[0],
+                         {'OSRELEASE': '6', 'PAGESIZE': '4096'})
 
     def test_kallsyms(self):
         found = parse_kernel.kallsyms('ffffffff81000000 T _text\nffffffffc0000000 t init\t[loop]\n'
@@ -165,7 +173,8 @@ class Kernel(unittest.TestCase):
 
     def test_kmsg(self):
         found = parse_kernel.kmsg(b'6,10,200,-;usb \\x41 found\n SUBSYSTEM=usb\n30,11,201,c;x\n')
-        self.assertEqual((found[0]['text'], found[0]['dict']), ('usb A found', {'SUBSYSTEM': 'usb'}))
+        self.assertEqual((found[0]['text'], found[0]['dict']),
+                         ('usb A found', {'SUBSYSTEM': 'usb'}))
         self.assertEqual((found[1]['level'], found[1]['facility']), (6, 3))
 
 

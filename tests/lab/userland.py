@@ -14,10 +14,10 @@ import debian
 from base import LabError, digest
 
 _SUITE = 'bookworm'
-_PACKAGES = '''bash busybox-static iproute2 keyutils kmod nftables util-linux
-    libblkid1 libbpf1 libbsd0 libcap2 libcap2-bin libedit2 libelf1 libgmp10 libjansson4 libkeyutils1
-    libkmod2 libmd0 libmnl0 libmount1 libnftables1 libnftnl11 libpcre2-8-0 libselinux1 libsmartcols1
-    libtinfo6 libuuid1 libxtables12 libzstd1 liblzma5 libssl3 zlib1g'''.split()
+_PACKAGES = '''bash busybox-static iproute2 keyutils kmod nftables util-linux libblkid1 libbpf1
+    libbsd0 libcap2 libcap2-bin libedit2 libelf1 libgmp10 libjansson4 libkeyutils1 libkmod2 libmd0
+    libmnl0 libmount1 libnftables1 libnftnl11 libpcre2-8-0 libselinux1 libsmartcols1 libtinfo6
+    libuuid1 libxtables12 libzstd1 liblzma5 libssl3 zlib1g'''.split()
 _LIBRARY_FOLDERS = ('lib/x86_64-linux-gnu', 'usr/lib/x86_64-linux-gnu')
 
 

@@ -70,9 +70,7 @@ class InfoCommand final : public Command {
       done = run_sql(image->database(), "SELECT * FROM image_ranges", {**writer, sink}, console,
                      interrupts);
     }
-    if (done) return kAnswered;
-    if (!done.error().text.empty()) console.error(about(image_, done.error().text));
-    return done.error().exit_code;
+    return done ? kAnswered : report(done.error(), image_, console);
   }
 
  private:

@@ -41,9 +41,7 @@ class QueryCommand final : public Command {
     if (!writer) return failed(console, writer.error().text);
     Interrupts interrupts(Interrupts::Mode::first);
     const auto done = run_sql(image->database(), *sql, {**writer, sink}, console, interrupts);
-    if (done) return kAnswered;
-    if (!done.error().text.empty()) console.error(about(image_, done.error().text));
-    return done.error().exit_code;
+    return done ? kAnswered : report(done.error(), image_, console);
   }
 
  private:

@@ -31,10 +31,10 @@ _TEXTS = {
     'interrupts': '/proc/interrupts', 'meminfo': '/proc/meminfo', 'keys': '/proc/keys',
     'locks': '/proc/locks', 'missing': 'cmd:missing',
 }
-_OTHER_TEXTS = '''/proc/devices /proc/filesystems /proc/partitions /proc/swaps /proc/misc /proc/cgroups
-    /proc/consoles /proc/tty/drivers /proc/slabinfo /proc/buddyinfo /proc/zoneinfo /proc/vmallocinfo
-    /proc/timer_list /proc/mtrr /proc/diskstats /proc/stat /proc/loadavg /proc/bus/input/devices
-    /proc/bus/pci/devices /proc/key-users /proc/crypto'''.split()
+_OTHER_TEXTS = '''/proc/devices /proc/filesystems /proc/partitions /proc/swaps /proc/misc
+    /proc/cgroups /proc/consoles /proc/tty/drivers /proc/slabinfo /proc/buddyinfo /proc/zoneinfo
+    /proc/vmallocinfo /proc/timer_list /proc/mtrr /proc/diskstats /proc/stat /proc/loadavg
+    /proc/bus/input/devices /proc/bus/pci/devices /proc/key-users /proc/crypto'''.split()
 
 
 def _kernel(record, folder):
@@ -84,7 +84,7 @@ def _processes_and_network(record):
 
 
 def _files(record, host_hashes):
-    """Files of the scenario; content that was not read is known from the host's copy of the root."""
+    """Files of the scenario; the host's copy of the root knows what was not read."""
     found = []
     for name in record.below('stat:'):
         path = name.removeprefix('stat:')

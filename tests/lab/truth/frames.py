@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: engram contributors
 # SPDX-License-Identifier: Apache-2.0
-"""The collector's frames (guest/collector/record.h): a name, and bytes, a link's target or an error."""
+"""The collector's frames (guest/collector/record.h): a name with bytes, a target or an error."""
 import dataclasses
 import gzip
 import re

@@ -9,11 +9,12 @@ from truth.frames import text_of
 
 # Symbols that dump readers start from; the others are in kallsyms.txt.
 _SELECTED_SYMBOLS = '''_text _stext _etext _sdata _edata __bss_start _end init_task init_top_pgt
-    linux_banner init_uts_ns kallsyms_names kallsyms_token_table kallsyms_offsets kallsyms_num_syms
-    kallsyms_relative_base modules prb __start_BTF __stop_BTF page_offset_base vmalloc_base vmemmap_base
-    phys_base tcp_hashinfo net_namespace_list init_net init_pid_ns sys_call_table idt_table super_blocks
-    iomem_resource vmcoreinfo_data __per_cpu_offset saved_command_line runqueues inode_hashtable
-    dentry_hashtable ftrace_ops_list kprobe_table key_serial_tree tk_core timekeeper'''.split()
+    linux_banner init_uts_ns kallsyms_names kallsyms_token_table kallsyms_offsets
+    kallsyms_num_syms kallsyms_relative_base modules prb __start_BTF __stop_BTF page_offset_base
+    vmalloc_base vmemmap_base phys_base tcp_hashinfo net_namespace_list init_net init_pid_ns
+    sys_call_table idt_table super_blocks iomem_resource vmcoreinfo_data __per_cpu_offset
+    saved_command_line runqueues inode_hashtable dentry_hashtable ftrace_ops_list kprobe_table
+    key_serial_tree tk_core timekeeper'''.split()
 _NT_GNU_BUILD_ID = 3
 _CR4_LA57 = 1 << 12
 # Where the direct map may start on x86-64: from the lowest 5-level to the highest 4-level address.
@@ -92,7 +93,7 @@ def kcore_headers(text):
 
 
 def page_offset(headers):
-    """The start of the direct map as hexadecimal text: the lowest difference of virtual and physical."""
+    """The start of the direct map in hexadecimal: the lowest virtual less physical address."""
     offsets = []
     for header in headers:
         virtual, physical = int(header['vaddr'], 16), int(header['paddr'], 16)

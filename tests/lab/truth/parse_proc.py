@@ -6,17 +6,17 @@ import re
 from truth.frames import text_of
 
 # proc(5), from the third field on.
-_STAT_FIELDS = '''state ppid pgrp session tty_nr tpgid flags minflt cminflt majflt cmajflt utime stime
-    cutime cstime priority nice num_threads itrealvalue starttime vsize rss rsslim startcode endcode
-    startstack kstkesp kstkeip signal blocked sigignore sigcatch wchan nswap cnswap exit_signal processor
-    rt_priority policy delayacct_blkio_ticks guest_time cguest_time start_data end_data start_brk
-    arg_start arg_end env_start env_end exit_code'''.split()
-_MM_FIELDS = '''startcode endcode startstack start_data end_data start_brk arg_start arg_end env_start
-    env_end'''.split()
-_FDINFO_KEYS = '''pos flags mnt_id ino size eventfd-count sigmask Pid NSpid prog_type prog_id map_type
-    map_id clockid it_value it_interval'''.split()
-_PLAIN_FILES = '''oom_score_adj loginuid sessionid cgroup wchan uid_map gid_map personality timerslack_ns
-    limits auxv syscall stack attr/current timers'''.split()
+_STAT_FIELDS = '''state ppid pgrp session tty_nr tpgid flags minflt cminflt majflt cmajflt utime
+    stime cutime cstime priority nice num_threads itrealvalue starttime vsize rss rsslim startcode
+    endcode startstack kstkesp kstkeip signal blocked sigignore sigcatch wchan nswap cnswap
+    exit_signal processor rt_priority policy delayacct_blkio_ticks guest_time cguest_time
+    start_data end_data start_brk arg_start arg_end env_start env_end exit_code'''.split()
+_MM_FIELDS = '''startcode endcode startstack start_data end_data start_brk arg_start arg_end
+    env_start env_end'''.split()
+_FDINFO_KEYS = '''pos flags mnt_id ino size eventfd-count sigmask Pid NSpid prog_type prog_id
+    map_type map_id clockid it_value it_interval'''.split()
+_PLAIN_FILES = '''oom_score_adj loginuid sessionid cgroup wchan uid_map gid_map personality
+    timerslack_ns limits auxv syscall stack attr/current timers'''.split()
 _PF_KTHREAD = 0x200000
 
 
@@ -40,7 +40,8 @@ def stat(content):
     values = text[name_end + 2:].split()
     fields = {key: value if key == 'state' else int(value)
               for key, value in zip(_STAT_FIELDS, values)}
-    return {'pid': int(text[:text.index(' ')]), 'comm': text[text.index('(') + 1:name_end], **fields}
+    comm = text[text.index('(') + 1:name_end]
+    return {'pid': int(text[:text.index(' ')]), 'comm': comm, **fields}
 
 
 def maps(text):

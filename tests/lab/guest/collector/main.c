@@ -23,10 +23,11 @@ int main(int argc, char** argv) {
     return 1;
   }
   collect_clocks();
+  // First: ss loads modules (tcp_diag and its like), which the kernel's own lists then have.
+  collect_network();
   collect_kernel();
   collect_settings();
   collect_files();
-  collect_network();
   collect_logs();
   collect_counters();
   collect_scenario();

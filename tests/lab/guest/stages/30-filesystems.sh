@@ -9,14 +9,16 @@ mount --bind /home/alice /mnt/bind
 mount -o remount,bind,ro /mnt/bind
 
 echo lower >/tmp/o/l/f
-if mount -t overlay overlay-lab -o lowerdir=/tmp/o/l,upperdir=/tmp/o/u,workdir=/tmp/o/w /mnt/ovl; then
+layers=lowerdir=/tmp/o/l,upperdir=/tmp/o/u,workdir=/tmp/o/w
+if mount -t overlay overlay-lab -o $layers /mnt/ovl; then
   echo changed >/mnt/ovl/f
   echo new >/mnt/ovl/n
 else
   missing overlay
 fi
 
-if losetup /dev/loop0 /var/lib/lab/loop.ext4 && mount -t ext4 -o noatime /dev/loop0 /mnt/loopfs; then
+if losetup /dev/loop0 /var/lib/lab/loop.ext4 &&
+  mount -t ext4 -o noatime /dev/loop0 /mnt/loopfs; then
   echo "LOOPFS runtime file" >/mnt/loopfs/runtime.txt
   cat /mnt/loopfs/hello.txt >/dev/null
 else

@@ -20,7 +20,8 @@ env LD_PRELOAD=/usr/local/lib/libevil_preload.so LAB_READY=preload $bin/lab-prel
 env LD_LIBRARY_PATH=/usr/local/lib 'BASH_FUNC_x%%=() { :;}' \
   $bin/lab-masq --please-hide-this-long-command-line --password=sw0rdfish-in-argv &
 
-for program in threads zombie vfork stopped tracer ns userns chroot caps caps2 fds rwx shm fileless; do
+for program in threads zombie vfork stopped tracer ns userns chroot caps caps2 fds rwx shm \
+  fileless; do
   $bin/lab-$program &
 done
 cd /home/alice

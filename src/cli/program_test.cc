@@ -1,0 +1,189 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "base/units.h"
+#include "cli/command.h"
+#include "cli/commands/info.h"
+#include "cli/commands/query.h"
+#include "cli/commands/shell.h"
+#include "cli/commands/tables.h"
+#include "cli/input.h"
+
+namespace engram::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::StartsWith;
+
+std::string contents(std::FILE* file) {
+  std::rewind(file);
+  auto text = read_all(file, "a temporary file");
+  return text ? *text : text.error().text;
+}
+
+/// Runs the program on an image of zeros, with files in place of its streams.
+class ProgramTest : public testing::Test {
+ protected:
+  ProgramTest() {
+    std::ofstream(image_) << "";
+    std::filesystem::resize_file(image_, 2 * kMiB);
+  }
+  ~ProgramTest() override { std::filesystem::remove(image_); }
+
+  int run(std::vector<std::string> arguments, const std::string& input = "") {
+    console_ = {std::tmpfile(), std::tmpfile(), std::tmpfile(), in_is_terminal_, false, false};
+    std::fputs(input.c_str(), console_.in);
+    std::rewind(console_.in);
+    std::vector<const char*> pointers{"engram"};
+    for (const auto& argument : arguments) pointers.push_back(argument.c_str());
+    const std::array commands{make_query_command(), make_shell_command(), make_info_command(),
+                              make_tables_command()};
+    const int code =
+        run_program(commands, static_cast<int>(pointers.size()), pointers.data(), console_);
+    out_ = contents(console_.out);
+    err_ = contents(console_.err);
+    for (auto* file : {console_.in, console_.out, console_.err}) std::fclose(file);
+    return code;
+  }
+
+  bool in_is_terminal_ = false;
+  Console console_;
+  std::string out_;
+  std::string err_;
+  const std::string image_ =
+      (std::filesystem::temp_directory_path() / ("engram-cli-" + std::to_string(::getpid())))
+          .string();
+};
+
+TEST_F(ProgramTest, VersionAndHelpAreAnswers) {
+  EXPECT_EQ(run({"--version"}), kAnswered);
+  EXPECT_THAT(out_, StartsWith("engram "));
+  EXPECT_EQ(run({"--help"}), kAnswered);
+  for (const char* command : {"query", "shell", "info", "tables"}) {
+    EXPECT_THAT(out_, HasSubstr(command));
+  }
+  EXPECT_EQ(run({"query", "--help"}), kAnswered);
+  EXPECT_THAT(out_, HasSubstr("--format"));
+  EXPECT_EQ(err_, "");
+}
+
+TEST_F(ProgramTest, WrongUsageIsOneLineAndCodeTwo) {
+  in_is_terminal_ = true;
+  const std::vector<std::vector<std::string>> wrong{
+      {},
+      {"frobnicate"},
+      {"query"},
+      {"query", image_},
+      {"query", image_, "SELECT 1", "--format", "xml"},
+      {"query", image_, "SELECT 1", "--file", "x.sql"},
+      {"query", image_, "SELECT 1", "more"},
+      {"info", image_, "--nothing"},
+  };
+  for (const auto& arguments : wrong) {
+    EXPECT_EQ(run(arguments), kUsage);
+    EXPECT_EQ(out_, "");
+    EXPECT_THAT(err_, StartsWith("engram: "));
+    EXPECT_EQ(std::count(err_.begin(), err_.end(), '\n'), 1) << err_;
+  }
+}
+
+TEST_F(ProgramTest, QueryTakesSqlFromThreePlaces) {
+  EXPECT_EQ(run({"query", image_, "SELECT 1 AS x"}), kAnswered);
+  EXPECT_EQ(out_, "x\n-\n1\n");
+  EXPECT_EQ(run({"query", image_, "-", "--format", "csv"}, "SELECT 2 AS x;\nSELECT 3 AS y"),
+            kAnswered);
+  EXPECT_EQ(out_, "x\r\n2\r\n\r\ny\r\n3\r\n");
+  EXPECT_EQ(run({"query", image_}, "SELECT 4 AS x"), kAnswered);
+  EXPECT_EQ(out_, "x\n-\n4\n");
+  const std::string file = image_ + ".sql";
+  std::ofstream(file) << "-- from a file\nSELECT 5 AS x;";
+  EXPECT_EQ(run({"query", image_, "--file", file, "--format", "jsonl"}), kAnswered);
+  EXPECT_EQ(out_, "{\"x\":5}\n");
+  std::filesystem::remove(file);
+  EXPECT_EQ(run({"query", image_, "--file", file}), kNotAnswered);
+  EXPECT_THAT(err_, HasSubstr(file + ": No such file or directory"));
+}
+
+TEST_F(ProgramTest, WhatCannotBeAnsweredIsCodeOneAndSaysWhy) {
+  EXPECT_EQ(run({"query", "/nonexistent/image", "SELECT 1"}), kNotAnswered);
+  EXPECT_THAT(err_, HasSubstr("/nonexistent/image"));
+  EXPECT_EQ(run({"query", image_, "SELECT 1 AS x;\nSELECT y"}), kNotAnswered);
+  EXPECT_EQ(out_, "x\n-\n1\n") << "what was answered before";
+  EXPECT_THAT(err_, StartsWith("engram: " + image_ + ": line 2, column 8: no such column: y"));
+}
+
+TEST_F(ProgramTest, AQueryThatNeedsAKernelFailsWithoutOne) {
+  for (const char* sql :
+       {"SELECT * FROM tasks", "SELECT symbol(1)", "SELECT count(*) FROM kallsyms"}) {
+    EXPECT_EQ(run({"query", image_, sql}), kNotAnswered) << sql;
+    EXPECT_EQ(out_, "") << sql;
+    EXPECT_THAT(err_, HasSubstr("kernel")) << sql;
+  }
+}
+
+TEST_F(ProgramTest, InfoSaysWhatTheImageIsEvenWithoutAKernel) {
+  EXPECT_EQ(run({"info", image_}), kAnswered) << err_;
+  EXPECT_THAT(out_, HasSubstr("format"));
+  EXPECT_THAT(out_, HasSubstr("raw"));
+  EXPECT_THAT(out_, HasSubstr("2097152"));
+  EXPECT_EQ(run({"info", image_, "--format", "jsonl"}), kAnswered);
+  EXPECT_THAT(out_, StartsWith("{\"path\":"));
+}
+
+TEST_F(ProgramTest, TablesListsAndDocuments) {
+  EXPECT_EQ(run({"tables"}), kAnswered);
+  EXPECT_THAT(out_, HasSubstr("\nimage_info"));
+  EXPECT_EQ(run({"tables", "--markdown"}), kAnswered);
+  EXPECT_THAT(out_, HasSubstr("\n## image_info\n"));
+  EXPECT_THAT(out_, HasSubstr("| `read_bytes(address, count [, root])` |"));
+}
+
+TEST_F(ProgramTest, TheShellRunsAScript) {
+  EXPECT_EQ(run({"shell", image_},
+                "SELECT 1 AS a,\n  2 AS b;\n.mode jsonl\n\nSELECT ';' AS c; SELECT 3 AS d;\n"
+                "CREATE TEMP VIEW v AS SELECT 4 AS e;\nSELECT * FROM v"),
+            kAnswered)
+      << err_;
+  EXPECT_EQ(out_, "a  b\n-  -\n1  2\n{\"c\":\";\"}\n{\"d\":3}\n{\"e\":4}\n");
+  EXPECT_EQ(err_, "");
+}
+
+TEST_F(ProgramTest, AScriptGoesOnAfterAnErrorAndFails) {
+  EXPECT_EQ(run({"shell", image_, "--format", "csv"}, ".nothing\nSELECT x;\nSELECT 1 AS y;\n"),
+            kNotAnswered);
+  EXPECT_EQ(out_, "y\r\n1\r\n");
+  EXPECT_EQ(std::count(err_.begin(), err_.end(), '\n'), 2) << err_;
+}
+
+TEST_F(ProgramTest, ExitLeavesTheScript) {
+  EXPECT_EQ(run({"shell", image_}, ".exit\nSELECT x;\n"), kAnswered);
+  EXPECT_THAT(out_ + err_, IsEmpty());
+}
+
+TEST_F(ProgramTest, DotCommandsShowTheSchema) {
+  EXPECT_EQ(run({"shell", image_}, ".tables\n"), kAnswered);
+  EXPECT_THAT("\n" + out_, HasSubstr("\ntasks\n"));
+  EXPECT_EQ(run({"shell", image_}, ".schema image_ranges\n"), kAnswered);
+  EXPECT_THAT(out_, HasSubstr("CREATE TABLE image_ranges ("));
+  EXPECT_EQ(run({"shell", image_}, ".schema image_rangers\n"), kNotAnswered);
+  EXPECT_EQ(run({"shell", image_}, ".help\n"), kAnswered);
+  EXPECT_THAT(out_, HasSubstr(".schema [NAME]"));
+}
+
+TEST_F(ProgramTest, AnErrorIsOneLineWhateverItContains) {
+  EXPECT_EQ(run({"query", image_, "SELECT expect(NULL, 'a' || char(10, 27) || '[31mb')"}),
+            kNotAnswered);
+  EXPECT_THAT(err_, HasSubstr("a\\n\\x1b[31mb\n"));
+}
+
+}  // namespace
+}  // namespace engram::cli
