@@ -22,8 +22,13 @@ class OpenImage {
 
   [[nodiscard]] sql::Database& database() { return *database_; }
 
+  /// Says after an answer what may be missing from it: that there is no kernel, that the kernel has
+  /// more memory than the image, how many objects could not be read.
+  void report_damage(const Console& console) const;
+
  private:
   OpenImage() = default;
+  std::string path_;
   std::unique_ptr<kernel::Session> session_;
   std::unique_ptr<sql::Database> database_;  ///< borrows the session
 };

@@ -75,6 +75,11 @@ QueryError prepare_error(DatabaseState& state, std::string_view sql, std::size_t
     error.offset = at + static_cast<std::size_t>(offset);
   }
   error.text += suggestion(state, error.text, sql.substr(at));
+  if (sqlite3_errcode(state.connection.get()) == SQLITE_AUTH) {
+    error.text +=
+        ": a query touches no file of this machine (ATTACH, extensions and PRAGMAs that change "
+        "something are refused)";
+  }
   return error;
 }
 

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -54,6 +55,16 @@ class Terminal:
             self.text += data.decode(errors="replace")
         before = self.text[: found.end()]
         self.text = self.text[found.end():]
+        return before
+
+    def prompt(self, text=PROMPT):
+        """Waits until the line editor reads keys: it shows its prompt before it takes the terminal over."""
+        before = self.expect(re.escape(text))
+        deadline = time.monotonic() + SECONDS
+        while termios.tcgetattr(self.descriptor)[3] & termios.ICANON:
+            if time.monotonic() > deadline:
+                raise AssertionError("the line editor does not begin")
+            time.sleep(0.01)
         return before
 
     def wait(self):
@@ -97,15 +108,15 @@ class TerminalTest(unittest.TestCase):
 
     def shell(self):
         terminal = self.start("shell", self.image)
-        terminal.expect(PROMPT)
+        terminal.prompt()
         return terminal
 
     def test_statement_over_several_lines(self):
         shell = self.shell()
         shell.send("SELECT 40 +\n")
-        shell.expect(re.escape(MORE))
+        shell.prompt(MORE)
         shell.send("2 AS answer;\n")
-        self.assertRegex(shell.expect(PROMPT), r"answer\r\n-+\r\n +42\r\n")
+        self.assertRegex(shell.prompt(), r"answer\r\n-+\r\n +42\r\n")
 
     def test_control_d_leaves(self):
         shell = self.shell()
@@ -115,7 +126,7 @@ class TerminalTest(unittest.TestCase):
     def test_an_error_does_not_leave(self):
         shell = self.shell()
         shell.send("SELECT x;\n")
-        self.assertIn("no such column: x", shell.expect(PROMPT))
+        self.assertIn("no such column: x", shell.prompt())
         shell.send(".quit\n")
         self.assertEqual(shell.wait(), 0)
 
@@ -124,16 +135,16 @@ class TerminalTest(unittest.TestCase):
         shell.send("SELECT nonsense")
         shell.expect("nonsense")
         shell.send("\x03")
-        shell.expect(PROMPT)
+        shell.prompt()
         shell.send("SELECT 'fresh' AS line;\n")
-        self.assertRegex(shell.expect(PROMPT), r"line\r\n-+\r\nfresh\r\n")
+        self.assertRegex(shell.prompt(), r"line\r\n-+\r\nfresh\r\n")
 
     def test_control_c_clears_the_lines_before(self):
         shell = self.shell()
         shell.send("SELECT\n")
-        shell.expect(re.escape(MORE))
+        shell.prompt(MORE)
         shell.send("\x03")
-        shell.expect(PROMPT)
+        shell.prompt()
 
     def test_control_c_stops_the_statement_and_not_the_shell(self):
         shell = self.shell()
@@ -141,7 +152,7 @@ class TerminalTest(unittest.TestCase):
             shell.send(ENDLESS + ";\n")
             time.sleep(0.7)
             shell.send("\x03")
-            self.assertIn("interrupted", shell.expect(PROMPT))
+            self.assertIn("interrupted", shell.prompt())
         shell.send("SELECT 'alive' AS it;\n")
         self.assertIn("alive\r\n", shell.expect(r"-\r\nalive\r\n"))
 
@@ -157,12 +168,12 @@ class TerminalTest(unittest.TestCase):
         shell.send("SELECT * FROM image_\t")
         shell.expect("image_info  image_ranges")
         shell.send("\x03")
-        shell.expect(PROMPT)
+        shell.prompt()
 
     def test_history_is_kept_and_private(self):
         shell = self.shell()
         shell.send("SELECT 'once' AS word;\n")
-        shell.expect(PROMPT)
+        shell.prompt()
         shell.send("\x04")
         self.assertEqual(shell.wait(), 0)
         path = pathlib.Path(self.state, "engram", "history")
@@ -170,7 +181,7 @@ class TerminalTest(unittest.TestCase):
         self.assertEqual(path.parent.stat().st_mode & 0o077, 0)
         again = self.shell()
         again.send("\x1b[A\n")  # the Up key
-        self.assertRegex(again.expect(PROMPT), r"word\r\n-+\r\nonce\r\n")
+        self.assertRegex(again.prompt(), r"word\r\n-+\r\nonce\r\n")
 
     def test_without_a_home(self):
         self.environment.update({"HOME": "", "XDG_STATE_HOME": ""})

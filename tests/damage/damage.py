@@ -133,18 +133,20 @@ def cuts(case, folder, suffix):
     size, chance = path.stat().st_size, random.Random(f"{suffix} 2026")
     lengths = {chance.randrange(size) for _ in range(CUTS - 20)}
     lengths |= {chance.randrange(1, 5000) for _ in range(20)}  # in the headers
-    answered = 0
+    right = 0
     for length in sorted(lengths, reverse=True):
         os.truncate(path, length)
         answer = Answer(case.engram, path)
         what = f"{suffix} cut at {length} of {size}"
         if answer.code == 0:
-            answered += 1
-            case.expect(json.loads(answer.output) == [{"kernel_version": truth["osrelease"]}], what, answer)
+            # The kernel may be there and its utsname behind the cut: then the cell is NULL.
+            versions = [row["kernel_version"] for row in json.loads(answer.output)]
+            case.expect(versions in ([truth["osrelease"]], [None]), what, answer)
+            right += versions == [truth["osrelease"]]
             case.expect(any("warning" in line for line in answer.errors), what + ": not said", answer)
         else:
             case.expect(answer.is_refusal(), what, answer)
-    case.expect(answered > 0, f"{suffix}: no prefix was answered", "")
+    case.expect(right > 0, f"{suffix}: no prefix was answered", "")
 
 
 def write(path, content):

@@ -12,7 +12,7 @@ def translate(program, truth):
     roots = {row["pid"]: row["page_table"] for row in program.query("SELECT pid, page_table FROM processes")}
     wanted = []
     for process in truth["processes"]:
-        if process["comm"] == "lab-truth" or process["pid"] not in roots:
+        if process["comm"] == "labtruth" or process["pid"] not in roots:
             continue
         for address, *fields in process.get("pagemap", []):
             frame = next((field[4:] for field in fields if field.startswith("pfn=")), None)

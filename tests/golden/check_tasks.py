@@ -6,7 +6,7 @@ import shlex
 from program import Comparison
 
 TICK = 10_000_000  # nanoseconds: the guests' CLK_TCK is 100
-COLLECTOR = "lab-truth"  # it records the truth, and so cannot be in the state that it recorded
+COLLECTOR = "labtruth"  # it records the truth, and so cannot be in the state that it recorded
 
 
 def words(text):

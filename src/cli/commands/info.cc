@@ -70,7 +70,9 @@ class InfoCommand final : public Command {
       done = run_sql(image->database(), "SELECT * FROM image_ranges", {**writer, sink}, console,
                      interrupts);
     }
-    return done ? kAnswered : report(done.error(), image_, console);
+    if (!done) return report(done.error(), image_, console);
+    image->report_damage(console);
+    return kAnswered;
   }
 
  private:

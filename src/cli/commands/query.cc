@@ -41,7 +41,9 @@ class QueryCommand final : public Command {
     if (!writer) return failed(console, writer.error().text);
     Interrupts interrupts(Interrupts::Mode::first);
     const auto done = run_sql(image->database(), *sql, {**writer, sink}, console, interrupts);
-    return done ? kAnswered : report(done.error(), image_, console);
+    if (!done) return report(done.error(), image_, console);
+    image->report_damage(console);
+    return kAnswered;
   }
 
  private:

@@ -64,6 +64,40 @@ class ModuleSymbolReader {
     }
   }
 
+  // ftrace_mod_get_kallsym() in kernel/trace/ftrace.c: functions of modules' freed init sections
+  // that were there while functions were traced. The kernel keeps them to name what the trace
+  // holds.
+  void add_traced_init_functions(types::SymbolTable::Builder& builder) {
+    const auto head = symbols_.address_of("ftrace_mod_maps");
+    if (!head) return;
+    const Layout map(types_, reader_.diagnostics(), "ftrace_mod_map");
+    const Layout function(types_, reader_.diagnostics(), "ftrace_mod_func");
+    const auto map_node = map.offset_of("list"), functions = map.offset_of("funcs");
+    const auto module = map.field<VirtAddr>("mod");
+    const auto node = function.offset_of("list");
+    const auto name = function.field<VirtAddr>("name");
+    const auto place = function.field<std::uint64_t>("ip");
+    const auto size = function.field<std::uint32_t>("size");
+    if (!map_node || !functions || !node) return;
+    for (const auto one :
+         walk_list(reader_, *head, *map_node, "ftrace_mod_map.list", kModuleLimit)) {
+      const auto owner = reader_.follow(one, module);
+      const auto owner_name = owner ? reader_.text(*owner, name_) : std::nullopt;
+      if (!owner_name) continue;
+      const auto index = builder.add_module(*owner_name);
+      for (const auto object :
+           walk_list(reader_, one + *functions, *node, "ftrace_mod_func.list", kSymbolLimit)) {
+        const auto text = reader_.follow(object, name);
+        const auto start = reader_.get(object, place);
+        const auto length = reader_.get(object, size);
+        const auto symbol = text ? reader_.text_at(*text, kNameLimit, name.name) : std::nullopt;
+        if (!symbol || !start || !length) continue;
+        builder.add(*symbol, VirtAddr(*start), 'T', index);
+        builder.add_range(VirtAddr(*start), VirtAddr(*start + *length), index);
+      }
+    }
+  }
+
   // ftrace_get_trampoline_kallsym() in kernel/trace/ftrace.c, since 5.9.
   void add_trampolines(types::SymbolTable::Builder& builder) {
     const auto head = symbols_.address_of("ftrace_ops_trampoline_list");
@@ -242,6 +276,7 @@ types::SymbolTable read_module_symbols(const Reader& reader, const types::TypeDb
   types::SymbolTable::Builder builder;
   ModuleSymbolReader modules(reader, types, kernel_symbols);
   modules.add_modules(builder);
+  modules.add_traced_init_functions(builder);
   modules.add_trampolines(builder);
   modules.add_bpf_programs(builder);
   return std::move(builder).build();
