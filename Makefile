@@ -9,7 +9,7 @@ LAB := python3 tests/lab/lab.py
 DEMO_MACHINE := 6.1
 DEMO_IMAGE := build/lab/dumps/$(DEMO_MACHINE)/dump.lime
 
-.PHONY: help setup build demo test bench fuzz lint format asan tsan clean
+.PHONY: help setup build everything demo test bench fuzz lint format asan tsan clean
 
 help: ## shows this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -19,8 +19,11 @@ setup: ## installs the Debian packages that are missing
 
 build: setup ## builds the program: build/engram
 	@[ -f build/release/build.ninja ] || cmake --preset release
-	@cmake --build --preset release -j $(JOBS)
+	@cmake --build --preset release -j $(JOBS) --target engram
 	@ln -sfn release/engram build/engram
+
+everything: build
+	@cmake --build --preset release -j $(JOBS)
 
 demo: build ## boots a guest, dumps its memory and asks questions (IMAGE=FILE: asks them of your image)
 ifdef IMAGE
@@ -30,12 +33,12 @@ else
 	@tools/demo.sh build/engram $(DEMO_IMAGE)
 endif
 
-test: build ## the whole test suite, real kernels included
+test: everything ## the whole test suite, real kernels included
 	@tools/check_layers.py
 	@$(LAB) make
 	@cd build/release && ctest --output-on-failure -j $(JOBS)
 
-bench: build ## benchmarks; each checks its answer first
+bench: everything ## benchmarks; each checks its answer first
 	@$(LAB) make
 	@bench/run.sh
 

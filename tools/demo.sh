@@ -16,8 +16,9 @@ ask() {
 }
 
 ask "SELECT * FROM os_version"
-ask "SELECT format, architecture, page_table_levels, kaslr_shift, direct_map_base FROM image_info"
-ask "SELECT pid, name, state, uid, threads, cmdline FROM processes WHERE path IS NOT NULL LIMIT 15"
-ask "SELECT pid, name, path FROM processes WHERE path LIKE '% (deleted)'"
-ask "SELECT symbol(virtual_address + 4) AS place, symbol_type FROM kallsyms WHERE symbol_name = 'commit_creds'"
-ask "SELECT count(*) AS symbols, count(DISTINCT module) AS modules FROM kallsyms"
+ask "SELECT format, page_table_levels, kaslr_shift, direct_map_base, symbols_source FROM image_info"
+ask "SELECT pid, name, state, uid, threads, substr(cmdline, 1, 40) AS cmdline FROM processes WHERE path IS NOT NULL LIMIT 12"
+ask "SELECT pid, name, path, cmdline FROM processes WHERE on_disk = 0"
+ask "SELECT pid, tgid, comm, uid, nspid FROM tasks WHERE source = 'pid_ns' AND nspid LIKE '% %'"
+ask "SELECT addr(virtual_address) AS address, symbol(virtual_address + 4) AS place FROM kallsyms WHERE symbol_name = 'commit_creds'"
+ask "SELECT coalesce(module, 'kernel') AS module, count(*) AS symbols FROM kallsyms GROUP BY module ORDER BY 2 DESC LIMIT 5"

@@ -42,8 +42,7 @@ constexpr std::optional<Bytes> slice(Bytes bytes, std::uint64_t offset, std::uin
 
 /// A value at an unaligned place that is known to hold sizeof(T) bytes.
 template <class T>
-  requires std::is_trivially_copyable_v<T>
-T load_unaligned(const std::byte* from) {
+requires std::is_trivially_copyable_v<T> T load_unaligned(const std::byte* from) {
   T value;
   std::memcpy(&value, from, sizeof value);
   return value;
@@ -51,8 +50,7 @@ T load_unaligned(const std::byte* from) {
 
 /// A value at `offset`, or nothing if it does not lie in `bytes` whole.
 template <class T>
-  requires std::is_trivially_copyable_v<T>
-std::optional<T> load(Bytes bytes, std::uint64_t offset) {
+requires std::is_trivially_copyable_v<T> std::optional<T> load(Bytes bytes, std::uint64_t offset) {
   const auto at = slice(bytes, offset, sizeof(T));
   if (!at) return std::nullopt;
   return load_unaligned<T>(at->data());

@@ -13,8 +13,8 @@ void Diagnostics::add(Level level, std::string component, std::string message,
     ++dropped_;
     return;
   }
-  rows_.push_back({std::chrono::system_clock::now(), level, std::move(component),
-                   std::move(message), address});
+  rows_.push_back(
+      {std::chrono::system_clock::now(), level, std::move(component), std::move(message), address});
 }
 
 std::vector<Diagnostic> Diagnostics::rows() const {

@@ -39,9 +39,9 @@ template <class... Args>
 
 #define ENGRAM_CONCAT_(a, b) a##b
 #define ENGRAM_CONCAT(a, b) ENGRAM_CONCAT_(a, b)
-#define ENGRAM_TRY_(result, target, expression)                              \
-  auto result = (expression);                                                \
-  if (!result) return ::tl::unexpected(std::move(result).error());           \
+#define ENGRAM_TRY_(result, target, expression)                    \
+  auto result = (expression);                                      \
+  if (!result) return ::tl::unexpected(std::move(result).error()); \
   target = std::move(*result)
 
 /// ENGRAM_TRY(auto x, f()): x is f()'s value, or the enclosing function returns f()'s error.
@@ -49,8 +49,8 @@ template <class... Args>
   ENGRAM_TRY_(ENGRAM_CONCAT(engram_try_, __LINE__), target, expression)
 
 /// ENGRAM_CHECK(f()): the enclosing function returns f()'s error, if there is one.
-#define ENGRAM_CHECK(expression)                                                     \
-  do {                                                                               \
-    if (auto engram_check_ = (expression); !engram_check_)                           \
-      return ::tl::unexpected(std::move(engram_check_).error());                     \
+#define ENGRAM_CHECK(expression)                                 \
+  do {                                                           \
+    if (auto engram_check_ = (expression); !engram_check_)       \
+      return ::tl::unexpected(std::move(engram_check_).error()); \
   } while (false)

@@ -27,9 +27,9 @@ struct Address {
   constexpr explicit operator bool() const { return value != 0; }
 };
 
-using PhysAddr = Address<struct PhysicalSpace>;   ///< guest physical address
-using VirtAddr = Address<struct VirtualSpace>;    ///< guest virtual address
-using FileOffset = Address<struct FileSpace>;     ///< byte offset in a host file
+using PhysAddr = Address<struct PhysicalSpace>;  ///< guest physical address
+using VirtAddr = Address<struct VirtualSpace>;   ///< guest virtual address
+using FileOffset = Address<struct FileSpace>;    ///< byte offset in a host file
 
 inline constexpr std::uint64_t kPageSize = 4096;
 inline constexpr std::uint64_t kPageMask = kPageSize - 1;
@@ -42,9 +42,12 @@ enum class Architecture : std::uint8_t { unknown, x86_64, arm64 };
 
 constexpr const char* to_string(Architecture architecture) {
   switch (architecture) {
-    case Architecture::x86_64: return "x86_64";
-    case Architecture::arm64: return "arm64";
-    case Architecture::unknown: break;
+    case Architecture::x86_64:
+      return "x86_64";
+    case Architecture::arm64:
+      return "arm64";
+    case Architecture::unknown:
+      break;
   }
   return "unknown";
 }

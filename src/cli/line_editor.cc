@@ -145,7 +145,8 @@ Result<std::unique_ptr<LineEditor>> LineEditor::create(const Console& console,
   ::el_set(editor, EL_EDITOR, "emacs");
   ::el_set(editor, EL_HIST, ::history, state->history.get());
   ::el_set(editor, EL_GETCFN, &State::read_character);
-  ::el_set(editor, EL_ADDFN, "engram-complete", "Complete a name", &State::complete_word);
+  // el_set() would copy the two texts and never free the copies.
+  ::el_wset(editor, EL_ADDFN, L"engram-complete", L"Complete a name", &State::complete_word);
   ::el_set(editor, EL_BIND, "^I", "engram-complete", nullptr);
   ::el_set(editor, EL_BIND, "^R", "em-inc-search-prev", nullptr);
   ::el_source(editor, nullptr);  // the user's ~/.editrc

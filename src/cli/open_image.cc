@@ -41,9 +41,9 @@ void OpenImage::report_damage(const Console& console) const {
     }
   }
   if (objects == 0) return;
-  console.warning(about(path_, fmt::format("{} objects could not be read in full: SELECT * FROM "
+  console.warning(about(path_, fmt::format("{} object{} could not be read in full: SELECT * FROM "
                                            "diagnostics WHERE level <= 2 says which",
-                                           objects)));
+                                           objects, objects == 1 ? "" : "s")));
 }
 
 }  // namespace engram::cli

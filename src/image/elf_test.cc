@@ -4,10 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <functional>
-#include <ostream>
 
 #include "image/elf_layout.h"
 #include "image/image.h"
+#include "image/test_damage.h"
 #include "image/test_images.h"
 
 namespace engram::image {
@@ -58,12 +58,6 @@ std::vector<ElfSegment> machine() {
       {.type = PT_NOTE, .data = notes()},
       {.physical = 0, .data = pattern(0x2000, 1)},
       {.physical = 0x100000, .data = pattern(0x3000, 2), .virtual_address = 0xffff888000100000}};
-}
-
-std::string notices_of(const Image& image) {
-  std::string all;
-  for (const Notice& notice : image.notices()) all += notice.text + "\n";
-  return all;
 }
 
 Result<Image> open(const Buffer& bytes) {
@@ -189,36 +183,10 @@ TEST(Elf, WhatIsNotStoredIsAbsent) {
   EXPECT_EQ(outcome.stop, Stop::absent);
 }
 
-/// The same file, broken one way a case.
-struct Damage {
-  const char* name;
-  std::function<void(Buffer&)> apply;
-  const char* error;        // part of the error's text; null if the file opens
-  const char* notice = "";  // part of the notices
-  bool truncated = false;
-  std::uint64_t present = 0x5000;
-};
-
-void PrintTo(const Damage& damage, std::ostream* out) {
-  *out << damage.name;
-}
-
 class ElfDamage : public testing::TestWithParam<Damage> {};
 
 TEST_P(ElfDamage, IsNamedAndSurvived) {
-  Buffer bytes = elf_file(machine());
-  GetParam().apply(bytes);
-  const auto image = open(bytes);
-  if (GetParam().error != nullptr) {
-    ASSERT_FALSE(image.has_value());
-    EXPECT_THAT(image.error().text, HasSubstr(GetParam().error));
-    return;
-  }
-  ASSERT_TRUE(image.has_value()) << image.error().text;
-  EXPECT_THAT(notices_of(*image), HasSubstr(GetParam().notice));
-  EXPECT_EQ(notices_of(*image).empty(), std::string_view(GetParam().notice).empty());
-  EXPECT_EQ(image->truncated(), GetParam().truncated);
-  EXPECT_EQ(image->memory().present_bytes(), GetParam().present);
+  expect_named_and_survived(elf_file(machine()), GetParam());
 }
 
 /// Writes a field of the file header, or of program header `index`.

@@ -3,10 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
-#include <ostream>
-
 #include "image/image.h"
+#include "image/test_damage.h"
 #include "image/test_images.h"
 
 namespace engram::image {
@@ -25,12 +23,6 @@ Buffer two_ranges() {
   append_lime_range(file, 0x1000, pattern(0x1000, 1));
   append_lime_range(file, 0x100000, pattern(0x1800, 2));
   return file;
-}
-
-std::string notices_of(const Image& image) {
-  std::string all;
-  for (const Notice& notice : image.notices()) all += notice.text + "\n";
-  return all;
 }
 
 TEST(Lime, ReadsRangesToTheByte) {
@@ -72,38 +64,10 @@ TEST(Lime, TakesRangesInAnyOrder) {
   EXPECT_EQ(image->memory().load<std::byte>(PhysAddr(0x5000)), pattern(1, 4)[0]);
 }
 
-/// The same file, broken one way a case.
-struct Damage {
-  const char* name;
-  std::function<void(Buffer&)> apply;
-  const char* error;        // part of the error's text; null if the file opens
-  const char* notice = "";  // part of the notices
-  bool truncated = false;
-  std::uint64_t present = 0;  // bytes of memory that are left
-};
-
-void PrintTo(const Damage& damage, std::ostream* out) {
-  *out << damage.name;
-}
-
 class LimeDamage : public testing::TestWithParam<Damage> {};
 
 TEST_P(LimeDamage, IsNamedAndSurvived) {
-  Buffer bytes = two_ranges();
-  GetParam().apply(bytes);
-  const TempFile file(bytes);
-  const auto image = Image::open(file.path());
-  if (GetParam().error != nullptr) {
-    ASSERT_FALSE(image.has_value());
-    EXPECT_THAT(image.error().text, HasSubstr(GetParam().error));
-    EXPECT_THAT(image.error().text, HasSubstr(file.path()));
-    return;
-  }
-  ASSERT_TRUE(image.has_value()) << image.error().text;
-  EXPECT_EQ(image->format(), "lime");
-  EXPECT_THAT(notices_of(*image), HasSubstr(GetParam().notice));
-  EXPECT_EQ(image->truncated(), GetParam().truncated);
-  EXPECT_EQ(image->memory().present_bytes(), GetParam().present);
+  expect_named_and_survived(two_ranges(), GetParam());
 }
 
 const Damage kDamages[] = {

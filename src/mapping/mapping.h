@@ -28,6 +28,8 @@ class FileMapping {
   /// of address space. An empty file maps to no bytes.
   static Result<FileMapping> open(const std::string& path);
 
+  FileMapping(const FileMapping&) = delete;
+  FileMapping& operator=(const FileMapping&) = delete;
   FileMapping(FileMapping&& other) noexcept;
   FileMapping& operator=(FileMapping&& other) noexcept;
   ~FileMapping();

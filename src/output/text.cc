@@ -3,10 +3,10 @@
 #include "output/text.h"
 
 #include <fmt/format.h>
-#include <locale.h>
-#include <wchar.h>
 
+#include <clocale>
 #include <cmath>
+#include <cwchar>
 
 namespace engram::output {
 namespace {

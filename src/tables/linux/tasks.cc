@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <iterator>
 
 #include "kernel/linux/linux_kernel.h"
@@ -199,8 +200,8 @@ Result<Keys> read_keys(std::span<const KeyValue> values) {
       return fail("tasks: {} was compared with a value of another type", name);
     }
   }
-  if (keys.address && (keys.root || keys.source)) {
-    return fail("tasks: virtual_address names one task and goes with neither root_task nor source");
+  if (keys.address && keys.root) {
+    return fail("tasks: virtual_address names one task and does not go with root_task");
   }
   if (keys.source && *keys.source != "task_list" && *keys.source != "pid_ns") {
     return fail("tasks: source is '{}', 'task_list' or 'pid_ns' expected", *keys.source);
@@ -211,7 +212,9 @@ Result<Keys> read_keys(std::span<const KeyValue> values) {
   return keys;
 }
 
-Rows<Task> rows_of_borrowed(std::vector<const std::vector<Task>*> lists) {
+using List = const std::vector<Task>*;
+
+Rows<Task> rows_of_lists(std::vector<List> lists) {
   return [lists = std::move(lists), list = std::size_t{0},
           at = std::size_t{0}]() mutable -> Result<std::optional<Task>> {
     while (list < lists.size() && at == lists[list]->size()) {
@@ -223,16 +226,9 @@ Rows<Task> rows_of_borrowed(std::vector<const std::vector<Task>*> lists) {
   };
 }
 
-Result<Rows<Task>> open(Session& session, std::span<const KeyValue> values) {
-  ENGRAM_TRY(const auto keys, read_keys(values));
-  ENGRAM_TRY(auto* kernel, session.linux_kernel());
-  const auto& tasks = kernel->tasks();
-  if (keys.address) {
-    const auto task = tasks.at(*keys.address);
-    return rows_of(task ? std::vector{*task} : std::vector<Task>());
-  }
-  if (keys.root) return rows_of(tasks.list_from(*keys.root));
-  std::vector<const std::vector<Task>*> lists;
+/// The lists of the sources that the query is about.
+Result<std::vector<List>> lists_of(const kernel::Tasks& tasks, const Keys& keys) {
+  std::vector<List> lists;
   if (keys.source != "pid_ns") {
     ENGRAM_TRY(const auto* list, tasks.list());
     lists.push_back(list);
@@ -241,7 +237,27 @@ Result<Rows<Task>> open(Session& session, std::span<const KeyValue> values) {
     ENGRAM_TRY(const auto* list, tasks.pid_namespace());
     lists.push_back(list);
   }
-  return rows_of_borrowed(std::move(lists));
+  return lists;
+}
+
+Result<Rows<Task>> open(Session& session, std::span<const KeyValue> values) {
+  ENGRAM_TRY(const auto keys, read_keys(values));
+  ENGRAM_TRY(auto* kernel, session.linux_kernel());
+  const auto& tasks = kernel->tasks();
+  if (keys.root) return rows_of(tasks.list_from(*keys.root));
+  if (keys.address && !keys.source) {
+    const auto task = tasks.at(*keys.address);
+    return rows_of(task ? std::vector{*task} : std::vector<Task>());
+  }
+  ENGRAM_TRY(auto lists, lists_of(tasks, keys));
+  if (!keys.address) return rows_of_lists(std::move(lists));
+  // With a source an address does not name a task but chooses among the source's: joins do that.
+  std::vector<Task> found;
+  for (const auto* list : lists) {
+    std::copy_if(list->begin(), list->end(), std::back_inserter(found),
+                 [&](const Task& task) { return task.address == keys.address; });
+  }
+  return rows_of(std::move(found));
 }
 
 }  // namespace
