@@ -48,7 +48,7 @@ fuzz: setup ## runs each fuzz harness for SECONDS (60)
 lint: setup ## layers, formatting, warnings as errors, clang-tidy on what changed
 	@tools/check_layers.py
 	@git ls-files 'src/*.cc' 'src/*.h' 'bench/*.cc' 'fuzz/*.cc' | xargs clang-format --dry-run --Werror
-	@cmake --preset dev >/dev/null && cmake --build --preset dev -j $(JOBS)
+	@cmake --preset dev >/dev/null && cmake --build --preset dev -j $(JOBS) --target all all_verify_interface_header_sets
 	@tools/tidy.sh
 
 format: ## formats every C++ source

@@ -5,15 +5,18 @@
 # build/fuzz/findings/, named after the harness. Usage: fuzz.sh SECONDS
 set -euo pipefail
 seconds=$1
+names=()
+for source in fuzz/*.cc; do
+  name=$(basename "$source" .cc)
+  [ "$name" = replay_main ] || names+=("$name")
+done
 cmake --preset fuzz >/dev/null
-cmake --build --preset fuzz -j "$(nproc)"
+cmake --build --preset fuzz -j "$(nproc)" --target "${names[@]/#/fuzz_}"
 
 findings=build/fuzz/findings
 mkdir -p "$findings"
 failed=()
-for source in fuzz/*.cc; do
-  name=$(basename "$source" .cc)
-  [ "$name" != replay_main ] || continue
+for name in "${names[@]}"; do
   echo "fuzz: $name for $seconds s"
   corpus=build/fuzz/corpus/$name # grows from run to run; the seeds stay as they are
   mkdir -p "$corpus"

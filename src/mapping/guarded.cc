@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mapping/guarded.h"
 
-#include <signal.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): sigaction is that of POSIX
 
 #include <algorithm>
 #include <atomic>

@@ -74,6 +74,8 @@ class TypeDb {
   /// expected; a base that is a module's BTF itself.
   static Result<TypeDb> from_btf(Bytes blob, const TypeDb* base = nullptr);
 
+  TypeDb(const TypeDb&) = delete;
+  TypeDb& operator=(const TypeDb&) = delete;
   TypeDb(TypeDb&&) noexcept;
   TypeDb& operator=(TypeDb&&) noexcept;
   ~TypeDb();
