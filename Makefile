@@ -9,13 +9,16 @@ LAB := python3 tests/lab/lab.py
 DEMO_MACHINE := 6.1
 DEMO_IMAGE := build/lab/dumps/$(DEMO_MACHINE)/dump.lime
 
-.PHONY: help setup build everything demo test bench fuzz lint format asan tsan clean
+.PHONY: help setup setup-dev build everything demo test bench fuzz lint format asan tsan clean
 
 help: ## shows this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 setup: ## installs the Debian packages that are missing
 	@tools/setup.sh tools/packages.txt tests/lab/packages.txt
+
+setup-dev: setup
+	@tools/setup.sh tools/packages-dev.txt
 
 build: setup ## builds the program: build/engram
 	@[ -f build/release/build.ninja ] || cmake --preset release
@@ -42,10 +45,10 @@ bench: everything ## benchmarks; each checks its answer first
 	@$(LAB) make
 	@bench/run.sh
 
-fuzz: setup ## runs each fuzz harness for SECONDS (60)
+fuzz: setup-dev ## runs each fuzz harness for SECONDS (60)
 	@tools/fuzz.sh $(or $(SECONDS_EACH),60)
 
-lint: setup ## layers, formatting, warnings as errors, clang-tidy on what changed
+lint: setup-dev ## layers, formatting, warnings as errors, clang-tidy on what changed
 	@tools/check_layers.py
 	@git ls-files 'src/*.cc' 'src/*.h' 'bench/*.cc' 'fuzz/*.cc' | xargs clang-format --dry-run --Werror
 	@cmake --preset dev >/dev/null && cmake --build --preset dev -j $(JOBS) --target all all_verify_interface_header_sets

@@ -37,7 +37,7 @@ class ProgramTest : public testing::Test {
     std::ofstream(image_) << "";
     std::filesystem::resize_file(image_, 2 * kMiB);
   }
-  ~ProgramTest() override { std::filesystem::remove(image_); }
+  void TearDown() override { std::filesystem::remove(image_); }
 
   int run(std::vector<std::string> arguments, const std::string& input = "") {
     console_ = {std::tmpfile(), std::tmpfile(), std::tmpfile(), in_is_terminal_, false, false};

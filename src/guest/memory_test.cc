@@ -89,6 +89,7 @@ TEST(Memory, OwnerLivesAsLongAsItsMemory) {
     const Region region = host_region(0, *owner);
     const auto memory = Memory::create({region}, std::move(owner));
     EXPECT_FALSE(watch.expired());
+    // NOLINTNEXTLINE(performance-unnecessary-copy-initialization): the copy is what is tested
     const Memory copy = *memory;
     EXPECT_TRUE(copy.load_word(PhysAddr(0)).has_value());
   }

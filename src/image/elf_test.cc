@@ -123,7 +123,7 @@ TEST(Elf, CountInSectionZero) {
   const auto image = open(elf_file(segments, true));
   ASSERT_TRUE(image.has_value()) << image.error().text;
   EXPECT_EQ(image->ranges().size(), 70'000U);
-  EXPECT_EQ(byte_at(image, 69'999 * 32), pattern(1, 1)[0]);
+  EXPECT_EQ(byte_at(image, 69'999UL * 32), pattern(1, 1)[0]);
   EXPECT_EQ(notices_of(*image), "");
 }
 

@@ -173,7 +173,7 @@ TEST(Lime, ManyTinyRanges) {
   const auto image = Image::open(file.path());
   ASSERT_TRUE(image.has_value());
   EXPECT_EQ(image->memory().present_bytes(), kCount);
-  EXPECT_EQ(image->memory().load<std::byte>(PhysAddr(2 * 77'777)),
+  EXPECT_EQ(image->memory().load<std::byte>(PhysAddr(2UL * 77'777)),
             static_cast<std::byte>(77'777 % 256));
 }
 

@@ -25,6 +25,7 @@ constexpr std::uint64_t kMemorySize = 2 * kMiB;
 
 std::vector<std::uint64_t> addresses(const std::vector<BtfBlob>& blobs) {
   std::vector<std::uint64_t> result;
+  result.reserve(blobs.size());
   for (const BtfBlob& blob : blobs) result.push_back(blob.address);
   return result;
 }

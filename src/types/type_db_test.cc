@@ -16,7 +16,6 @@ namespace engram::types {
 namespace {
 
 using testing::BtfWriter;
-using ::testing::HasSubstr;
 
 TypeDb open(const std::vector<std::byte>& blob, const TypeDb* base = nullptr) {
   auto types = TypeDb::from_btf(blob, base);
@@ -363,6 +362,7 @@ TEST(TypeDb, IndexesAreBuiltOnceForAllThreads) {
   const TypeDb types = open(testing::every_kind());
   std::vector<std::thread> threads;
   std::array<std::uint64_t, 4> sums{};
+  threads.reserve(sums.size());
   for (std::uint64_t& sum : sums) threads.emplace_back([&] { sum = testing::walk(types); });
   for (std::thread& thread : threads) thread.join();
   EXPECT_THAT(sums, ::testing::Each(sums[0]));

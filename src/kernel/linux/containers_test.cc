@@ -107,7 +107,7 @@ class XArrayTest : public ContainersTest {
     const auto pointer = writer.pointer(0);
     const auto slots = writer.array(pointer, 64);
     writer.structure("xarray", 16, {{"xa_head", pointer, kHead * 8}});
-    writer.structure("xa_node", kSlots + 64 * 8,
+    writer.structure("xa_node", kSlots + 64UL * 8,
                      {{"shift", byte, 0}, {"slots", slots, kSlots * 8}});
     return types::TypeDb::from_btf(writer.bytes()).value();
   }

@@ -58,7 +58,7 @@ class KernelMapTest : public testing::Test {
     return maps;
   }
 
-  ~KernelMapTest() override { std::remove(path_.c_str()); }
+  void TearDown() override { std::remove(path_.c_str()); }
 
   static constexpr std::uint64_t kSize = 32 * kMiB;
   TestMemory bytes_{kSize};
@@ -91,7 +91,7 @@ TEST_F(KernelMapTest, EachImageIsOfferedOnce) {
   map_image(4, 8 * kMiB);
   // A process's root shares the last entry.
   const PhysAddr process = bytes_.new_table();
-  bytes_.put(process + 511 * 8, bytes_.get(root_ + 511 * 8));
+  bytes_.put(process + 511UL * 8, bytes_.get(root_ + 511UL * 8));
   EXPECT_EQ(offered().size(), 1U);
 }
 

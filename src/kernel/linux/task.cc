@@ -170,14 +170,16 @@ std::vector<Task> Tasks::list_from(VirtAddr root) const {
   return tasks;
 }
 
+// Any address may be asked about, so what is no task is no damage either: nothing is reported.
 std::optional<Task> Tasks::at(VirtAddr address) const {
-  const auto id = pid(address);
-  const auto group = tgid(address);
-  const auto leader = reader_.follow(address, group_leader_);
-  const auto leader_pid = leader ? pid(*leader) : std::nullopt;
-  // A leader's pid is its group's number: what is no task_struct does not pass.
-  if (!id || !group || *id < 0 || *id > kPidLimit || leader_pid != group) {
-    reader_.report("tasks", address, "there is no task_struct at this address");
+  Diagnostics nobody(0);
+  const Reader reader(reader_.space(), nobody);
+  const auto id = reader.get(address, pid_);
+  const auto pid = reader.follow(address, thread_pid_);
+  const auto node = pid ? reader.follow(*pid, pid_first_task_) : std::nullopt;
+  // The proof: the struct pid that the task names leads back to it. Freed tasks and other data fail
+  // it.
+  if (!id || *id <= 0 || *id > kPidLimit || !pid_links_ || node != address + *pid_links_) {
     return std::nullopt;
   }
   return Task{address, TaskSource::direct, std::nullopt};

@@ -48,9 +48,9 @@ class Tasks {
   /// Errors: the kernel lacks what the walk begins with (names it).
   Result<const std::vector<Task>*> list() const;
   Result<const std::vector<Task>*> pid_namespace() const;
-  /// The list that `root` is on, beginning with it; empty (and a diagnostics row) if it is no task.
+  /// The list that `root` is on, beginning with it; empty if it is no task.
   [[nodiscard]] std::vector<Task> list_from(VirtAddr root) const;
-  /// The task at an address, if what lies there can be one; else a diagnostics row.
+  /// The task at an address; nothing if no live task is there.
   [[nodiscard]] std::optional<Task> at(VirtAddr address) const;
 
   // Numbers are those of the initial namespaces. Nothing: the member cannot be read.

@@ -113,7 +113,10 @@ const std::vector<Column<Task>>& columns() {
   using kernel::Credentials;
   using kernel::Tasks;
   static const std::vector<Column<Task>> list{
-      {{"virtual_address", Type::pointer, "The task_struct: the key to join on.", false, true},
+      {{"virtual_address", Type::pointer,
+        "The task_struct: the key to join on. Alone it names a task, listed once, with source "
+        "`direct`.",
+        false, true},
        [](const Task& task, Session&) { return cell(task.address); }},
       {{"source", Type::text, "`task_list`, `pid_ns`, or `direct` for a task named by its address.",
         true, true},
