@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asks engram about files that are cut, hostile, or no memory image at all.
 
-damage.py --engram PROGRAM --dump FOLDER CASE    where CASE is `inputs`, `hostile` or `cuts-FORMAT`
+damage.py --engram PROGRAM --dump FOLDER CASE    where CASE is `inputs`, `hostile`, `misleading` or `cuts-FORMAT`
 
 Whatever the file is, the program answers right or says in clear lines on standard error why it cannot, with an exit
 code that is not 0. It never dies from a signal, takes longer than TIME_LIMIT or more than MEMORY_LIMIT of its own.
@@ -24,6 +24,7 @@ TIME_LIMIT = 30  # seconds, on a busy machine; the work itself is under one
 MEMORY_LIMIT = 1 << 30  # bytes that are not the mapped file
 CUTS = 200
 QUERY = "SELECT kernel_version FROM os_version"
+QEMU_CR3 = 416  # of struct QEMUCPUState (target/i386/arch_dump.c): version, size, 18 registers, 10 segments, CR0 to CR2
 
 
 class Answer:
@@ -125,6 +126,26 @@ def hostile(case, folder):
         case.expect(answer.is_refusal(name.split("-", maxsplit=1)[0]) or answer.is_refusal("no Linux kernel"), name, answer)
 
 
+def misleading(case, folder):
+    """CPU registers in the notes that lead nowhere, or to a page that is no page table: the search goes on without."""
+    truth = json.loads((case.dump / "truth.json").read_text(encoding="utf-8"))
+    path = folder / "misleading.elf"
+    subprocess.run(["cp", "--sparse=always", case.dump / "dump.elf", path], check=True)
+    with open(path, "r+b") as file:
+        head = file.read(1 << 16)
+        at = head.index(b"QEMU\0\0\0\0") + 8 + QEMU_CR3
+        if struct.unpack_from("<Q", head, at)[0] & 0xFFF_FFFF_F000 != int(truth["registers"][0]["cr3"], 16) & ~0xFFF:
+            raise SystemExit("the note of the first CPU is not where it is expected")
+    for root in (0x1000, 0xDEAD_BEEF_000, (1 << 64) - 0x1000):
+        with open(path, "r+b") as file:
+            file.seek(at)
+            file.write(struct.pack("<Q", root))
+        answer = Answer(case.engram, path, "SELECT kernel_version, page_table_source FROM os_version, image_info")
+        rows = json.loads(answer.output or "[]")
+        case.expect([row["kernel_version"] for row in rows] == [truth["osrelease"]], f"CR3 {hex(root)}", answer)
+        case.expect("scan" in rows[0]["page_table_source"], f"CR3 {hex(root)}: found by the scan", answer)
+
+
 def cuts(case, folder, suffix):
     """A dump cut at random lengths: a prefix that holds the kernel answers, and says that it is cut."""
     source, path = case.dump / f"dump.{suffix}", folder / f"cut.{suffix}"
@@ -174,7 +195,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engram", required=True)
     parser.add_argument("--dump", required=True, type=pathlib.Path)
-    parser.add_argument("case", choices=["inputs", "hostile", "cuts-raw", "cuts-lime", "cuts-elf"])
+    parser.add_argument("case", choices=["inputs", "hostile", "misleading", "cuts-raw", "cuts-lime", "cuts-elf"])
     arguments = parser.parse_args()
     case = Case(arguments.engram, arguments.dump)
     folder = pathlib.Path(tempfile.mkdtemp(prefix="engram-damage-"))
@@ -182,7 +203,7 @@ def main():
         if arguments.case.startswith("cuts-"):
             cuts(case, folder, arguments.case.removeprefix("cuts-"))
         else:
-            {"inputs": inputs, "hostile": hostile}[arguments.case](case, folder)
+            {"inputs": inputs, "hostile": hostile, "misleading": misleading}[arguments.case](case, folder)
     finally:
         shutil.rmtree(folder)
     print("\n".join(case.problems[:20]))

@@ -5,6 +5,11 @@
 #include <fmt/core.h>
 
 namespace engram::kernel {
+namespace {
+
+constexpr std::uint64_t kTextLimit = 4096;  // the longest char array that is read has 512 bytes
+
+}  // namespace
 
 Layout::Layout(const types::TypeDb& types, Diagnostics& diagnostics, std::string_view structure)
     : types_(types),
@@ -32,7 +37,7 @@ TextField Layout::text(std::string_view path) const {
   TextField field{structure_ + "." + std::string(path), std::nullopt, 0};
   const auto member = type_ ? types_.find_member(*type_, path) : std::nullopt;
   const auto size = member ? types_.size_of(member->type) : std::nullopt;
-  if (!size) {
+  if (!size || *size > kTextLimit) {
     report_missing(path);
     return field;
   }

@@ -72,6 +72,7 @@ class Layout {
     }
     return field;
   }
+  /// A char array; one that is absurdly long counts as missing.
   [[nodiscard]] TextField text(std::string_view path) const;
   /// Where a member that is itself a structure begins; nothing (and one diagnostics row) if it is
   /// missing.

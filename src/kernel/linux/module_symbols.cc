@@ -14,8 +14,9 @@
 namespace engram::kernel {
 namespace {
 
-constexpr std::uint32_t kSymbolLimit =
-    1U << 20U;  // a module's; the largest of Debian's have some 10,000
+// A module's symbols, and those of all together: Debian's guests have some 10,000 and 20,000.
+constexpr std::size_t kSymbolLimit = 1U << 18U;
+constexpr std::size_t kTotalLimit = 1U << 20U;
 constexpr std::uint32_t kExportLimit = 1U << 16U;
 constexpr std::size_t kNameLimit = 512;  // KSYM_NAME_LEN since 6.1
 constexpr std::size_t kModuleLimit = 10'000;
@@ -86,7 +87,7 @@ class ModuleSymbolReader {
       if (!owner_name) continue;
       const auto index = builder.add_module(*owner_name);
       for (const auto object :
-           walk_list(reader_, one + *functions, *node, "ftrace_mod_func.list", kSymbolLimit)) {
+           walk_list(reader_, one + *functions, *node, "ftrace_mod_func.list", room(builder))) {
         const auto text = reader_.follow(object, name);
         const auto start = reader_.get(object, place);
         const auto length = reader_.get(object, size);
@@ -128,7 +129,7 @@ class ModuleSymbolReader {
     const auto name = ksym.text("name");
     if (!node) return;
     const auto module = builder.add_module("bpf");
-    for (const auto object : walk_list(reader_, *head, *node, "bpf_ksym.lnode")) {
+    for (const auto object : walk_list(reader_, *head, *node, "bpf_ksym.lnode", room(builder))) {
       const auto first = reader_.get(object, start);
       const auto last = reader_.get(object, end);
       const auto text = reader_.text(object, name);
@@ -139,6 +140,11 @@ class ModuleSymbolReader {
   }
 
  private:
+  /// How many symbols may still be added, whatever the image says.
+  static std::size_t room(const types::SymbolTable::Builder& builder) {
+    return kTotalLimit - std::min(kTotalLimit, builder.symbols().size());
+  }
+
   struct MemoryFields {
     Field<std::uint64_t> base;
     Field<std::uint32_t> size;
@@ -180,9 +186,10 @@ class ModuleSymbolReader {
     const auto strtab = reader_.follow(*kallsyms, strtab_);
     const auto typetab = reader_.follow(*kallsyms, typetab_);
     if (!count || !symtab || !strtab || !typetab) return;
-    if (*count > kSymbolLimit) {
+    const auto limit = std::min(kSymbolLimit, room(builder));
+    if (*count > limit) {
       reader_.report("mod_kallsyms.num_symtab", module,
-                     fmt::format("{} symbols, at most {} expected", *count, kSymbolLimit));
+                     fmt::format("{} symbols, at most {} expected", *count, limit));
       return;
     }
     std::vector<ElfSymbol> symbols(*count);

@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <bit>
 
 namespace engram::kernel {
@@ -13,9 +14,9 @@ constexpr std::uint32_t kKernelThread = 0x00200000;  // PF_KTHREAD, include/linu
 constexpr std::int32_t kPidLimit =
     4 * 1024 * 1024;  // PID_MAX_LIMIT on 64 bit, include/linux/threads.h
 constexpr std::uint32_t kNamespaceLevelLimit =
-    32;  // MAX_PID_NS_LEVEL, include/linux/pid_namespace.h
-constexpr std::size_t kThreadLimit = 1U << 22U;
-constexpr std::int16_t kPseudoTerminal = 4;  // TTY_DRIVER_TYPE_PTY, include/linux/tty_driver.h
+    32;                                        // MAX_PID_NS_LEVEL, include/linux/pid_namespace.h
+constexpr std::size_t kTaskLimit = kPidLimit;  // each task has a number of its own
+constexpr std::int16_t kPseudoTerminal = 4;    // TTY_DRIVER_TYPE_PTY, include/linux/tty_driver.h
 
 /// The value of an enumerator, or what it has always been.
 std::uint64_t enumerator(const types::TypeDb& types, std::string_view enumeration,
@@ -106,8 +107,9 @@ void Tasks::add_process(VirtAddr leader, std::optional<VirtAddr> root,
   const auto signal = reader_.follow(leader, signal_);
   std::vector<VirtAddr> threads;
   if (signal && thread_head_ && thread_node_) {
-    threads = walk_list(reader_, *signal + *thread_head_, *thread_node_,
-                        "signal_struct.thread_head", kThreadLimit);
+    threads =
+        walk_list(reader_, *signal + *thread_head_, *thread_node_, "signal_struct.thread_head",
+                  kTaskLimit - std::min(tasks.size(), kTaskLimit));
   }
   // The leader itself is the first on its list of threads; a list that is damaged must not hide it.
   tasks.push_back({leader, TaskSource::task_list, root});
@@ -121,8 +123,9 @@ Result<std::vector<Task>> Tasks::walk_list_from_init() const {
     return fail("tasks: the kernel has no symbol init_task or no task_struct.tasks");
   std::vector<Task> tasks;
   const VirtAddr head = *init_task_ + *tasks_;
-  for (const auto leader : walk_list(reader_, head, *tasks_, "task_struct.tasks")) {
+  for (const auto leader : walk_list(reader_, head, *tasks_, "task_struct.tasks", kTaskLimit)) {
     add_process(leader, init_task_, tasks);
+    if (tasks.size() >= kTaskLimit) break;
   }
   return tasks;
 }
@@ -141,7 +144,7 @@ Result<std::vector<Task>> Tasks::walk_pid_namespace() const {
                   if (const auto node = reader_.follow(pid, pid_first_task_)) {
                     tasks.push_back({*node - *pid_links_, TaskSource::pid_ns, std::nullopt});
                   }
-                  return tasks.size() < static_cast<std::size_t>(kPidLimit);
+                  return tasks.size() < kTaskLimit;
                 });
   return tasks;
 }
@@ -164,8 +167,10 @@ std::vector<Task> Tasks::list_from(VirtAddr root) const {
   // Only leaders are on the list; a thread's own node was never linked.
   const auto leader = reader_.follow(root, group_leader_).value_or(root);
   add_process(leader, root, tasks);
-  for (const auto other : walk_list(reader_, leader + *tasks_, *tasks_, "task_struct.tasks")) {
+  for (const auto other :
+       walk_list(reader_, leader + *tasks_, *tasks_, "task_struct.tasks", kTaskLimit)) {
     if (other != init_task_) add_process(other, root, tasks);
+    if (tasks.size() >= kTaskLimit) break;
   }
   return tasks;
 }
