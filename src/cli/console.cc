@@ -14,6 +14,11 @@ namespace {
 // What a terminal that does not tell its width is taken to have.
 constexpr std::size_t kUsualWidth = 80;
 
+/// When standard error is closed or full there is nobody to tell: the exit code says enough.
+void say(std::FILE* err, const std::string& line) {
+  std::fwrite(line.data(), 1, line.size(), err);
+}
+
 }  // namespace
 
 Console Console::standard() {
@@ -35,11 +40,11 @@ std::size_t Console::width() const {
 }
 
 void Console::error(std::string_view text) const {
-  fmt::print(err, "engram: {}\n", output::terminal_text(text));
+  say(err, fmt::format("engram: {}\n", output::terminal_text(text)));
 }
 
 void Console::warning(std::string_view text) const {
-  fmt::print(err, "engram: warning: {}\n", output::terminal_text(text));
+  say(err, fmt::format("engram: warning: {}\n", output::terminal_text(text)));
 }
 
 }  // namespace engram::cli

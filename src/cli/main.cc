@@ -1,6 +1,10 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <array>
+#include <cerrno>
 #include <clocale>
 #include <exception>
 
@@ -10,8 +14,24 @@
 #include "cli/commands/shell.h"
 #include "cli/commands/tables.h"
 
+namespace {
+
+/// Takes the numbers of standard streams that are closed. Else the next file to be opened gets one:
+/// answers would go into it. The wrong direction leaves it an error to use the stream.
+void reserve_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) >= 0 || errno != EBADF) continue;
+    // The lowest free number is this one: those below are taken by now.
+    [[maybe_unused]] const int taken =
+        ::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
+}  // namespace
+
 int main(int argument_count, char** arguments) {
   using namespace engram::cli;
+  reserve_standard_streams();
   // The line editor needs to know the terminal's encoding.
   std::setlocale(LC_CTYPE, "");
   const Console console = Console::standard();

@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "cli/command.h"
+#include "cli/run_sql.h"
 
 namespace engram::cli {
 namespace {
@@ -22,8 +23,13 @@ int report(const CLI::App& program, const CLI::ParseError& error, const Console&
   if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
     std::ostringstream text;
     program.exit(error, text, text);
-    fmt::print(console.out, "{}", text.str());
-    return std::fflush(console.out) == 0 ? kAnswered : kNotAnswered;
+    output::FileSink sink(console.out, "standard output");
+    auto written = sink.write(text.str());
+    if (written) written = sink.flush();
+    if (written) return kAnswered;
+    const RunFailure failure = output_failure(sink, written.error());
+    if (!failure.text.empty()) console.error(failure.text);
+    return failure.exit_code;
   }
   std::string name = "engram";
   for (const auto* command : program.get_subcommands()) name += ' ' + command->get_name();

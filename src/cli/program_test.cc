@@ -64,6 +64,22 @@ class ProgramTest : public testing::Test {
           .string();
 };
 
+TEST(Streams, AnErrorThatNobodyCanBeToldStillIsAnExitCode) {
+  std::FILE* const full = std::fopen("/dev/full", "w");
+  ASSERT_NE(full, nullptr);
+  std::setvbuf(full, nullptr, _IONBF, 0);  // as standard error is
+  const Console console{stdin, full, full, false, false, false};
+  const std::array commands{make_query_command(), make_tables_command()};
+  const auto run = [&](std::vector<const char*> arguments) {
+    return run_program(commands, static_cast<int>(arguments.size()), arguments.data(), console);
+  };
+  EXPECT_EQ(run({"engram", "query", "/nowhere", "SELECT 1"}), kNotAnswered);
+  EXPECT_EQ(run({"engram", "nonsense"}), kUsage);
+  EXPECT_EQ(run({"engram", "tables"}), kNotAnswered);
+  EXPECT_EQ(run({"engram", "--help"}), kNotAnswered);
+  std::fclose(full);
+}
+
 TEST_F(ProgramTest, VersionAndHelpAreAnswers) {
   EXPECT_EQ(run({"--version"}), kAnswered);
   EXPECT_THAT(out_, StartsWith("engram "));

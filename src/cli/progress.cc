@@ -30,12 +30,12 @@ void Progress::show() {
   std::unique_lock lock(mutex_);
   while (!ended_.wait_for(lock, milliseconds(500), [this] { return end_; })) {
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begin;
-    fmt::print(err_, "\r{} ... {:.0f} s", text_, passed.count());
+    std::fputs(fmt::format("\r{} ... {:.0f} s", text_, passed.count()).c_str(), err_);
     std::fflush(err_);
     shown = true;
   }
   if (!shown) return;
-  fmt::print(err_, "\r\x1b[K");  // ECMA-48 EL: erase to the end of the line
+  std::fputs("\r\x1b[K", err_);  // ECMA-48 EL: erase to the end of the line
   std::fflush(err_);
 }
 

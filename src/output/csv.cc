@@ -19,16 +19,19 @@ std::string text_field(std::string_view text) {
 }
 
 struct Field {
+  bool on_terminal = false;
   std::string operator()(tables::Null) const { return {}; }
   std::string operator()(std::int64_t integer) const { return std::to_string(integer); }
   std::string operator()(double real) const { return real_text(real); }
-  std::string operator()(const std::string& text) const { return text_field(text); }
+  std::string operator()(const std::string& text) const {
+    return text_field(on_terminal ? terminal_text(text) : text);
+  }
   std::string operator()(const tables::Blob& blob) const { return text_field(hex_digits(blob)); }
 };
 
 class CsvWriter final : public Writer {
  public:
-  explicit CsvWriter(Sink& sink) : sink_(sink) {}
+  CsvWriter(Sink& sink, WriterOptions options) : sink_(sink), field_{options.width > 0} {}
 
   Result<void> begin(std::span<const sql::ResultColumn> columns) override {
     columns_.assign(columns.begin(), columns.end());
@@ -36,7 +39,7 @@ class CsvWriter final : public Writer {
     first_ = false;
     for (std::size_t i = 0; i < columns.size(); ++i) {
       if (i != 0) line += ',';
-      line += text_field(columns[i].name);
+      line += field_(columns[i].name);
     }
     return sink_.write(line + "\r\n");
   }
@@ -46,7 +49,7 @@ class CsvWriter final : public Writer {
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (i != 0) line += ',';
       line += is_address(columns_[i], values[i]) ? address_text(std::get<std::int64_t>(values[i]))
-                                                 : std::visit(Field{}, values[i]);
+                                                 : std::visit(field_, values[i]);
     }
     return sink_.write(line + "\r\n");
   }
@@ -56,14 +59,15 @@ class CsvWriter final : public Writer {
 
  private:
   Sink& sink_;
+  Field field_;
   std::vector<sql::ResultColumn> columns_;
   bool first_ = true;
 };
 
 }  // namespace
 
-std::unique_ptr<Writer> make_csv_writer(Sink& sink, WriterOptions) {
-  return std::make_unique<CsvWriter>(sink);
+std::unique_ptr<Writer> make_csv_writer(Sink& sink, WriterOptions options) {
+  return std::make_unique<CsvWriter>(sink, options);
 }
 
 }  // namespace engram::output

@@ -28,8 +28,8 @@
 //   jsonl   the same objects, one a line.
 //   csv     RFC 4180: a header, lines that end with CR LF. NULL is an empty field and the empty
 //   text is
-//           "". Text is exact, whatever bytes it holds. An empty line stands between two result
-//           sets.
+//           "". Text is exact, whatever bytes it holds, but on a terminal control characters are
+//           escaped as in table. An empty line stands between two result sets.
 
 #include <memory>
 #include <span>
@@ -57,7 +57,7 @@ class Writer {
 };
 
 struct WriterOptions {
-  std::size_t width = 0;  ///< of the terminal, in columns; 0: nothing is cut
+  std::size_t width = 0;  ///< of the terminal, in columns; 0: none, so that nothing is cut
 };
 
 /// A cell as the table format shows it.

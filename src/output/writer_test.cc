@@ -105,6 +105,13 @@ TEST(TableWriter, AHugeCellDoesNotWidenTheOthers) {
   EXPECT_LT(write("table", {{"s", {}}, {"t", {}}}, rows).size(), 1'100'000U);
 }
 
+TEST(CsvWriter, LeavesNothingForATerminalToObey) {
+  const Rows rows{{std::string("\x1b[31m\n\xff, \"x\"")}};
+  EXPECT_EQ(write("csv", {{"\x1b]2;", {}}}, rows, 80),
+            "\\x1b]2;\r\n\"\\x1b[31m\\n\\xff, \"\"x\"\"\"\r\n");
+  EXPECT_EQ(write("csv", {{"a", {}}}, rows), "a\r\n\"\x1b[31m\n\xff, \"\"x\"\"\"\r\n");
+}
+
 TEST(CsvWriter, FollowsRfc4180) {
   EXPECT_EQ(write("csv", kColumns, kRows),
             "task,pid,comm,load,raw\r\n0xffff888000000040,1,init,1.0,0aff\r\n,-20,\"\",,\"\"\r\n");

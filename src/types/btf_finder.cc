@@ -18,6 +18,8 @@ namespace {
 // An image holds a handful of large blobs; only a made-up one comes near these.
 constexpr std::size_t kCandidateLimit = 256;
 constexpr std::uint64_t kBytesLimit = 256 * kMiB;
+// What is read in vain counts, too: hundreds of headers may announce the same bytes.
+constexpr std::uint64_t kReadLimit = 4 * kBytesLimit;
 
 constexpr std::size_t kStep = sizeof(std::uint32_t);
 
@@ -64,8 +66,10 @@ class Finder {
                      [](const Candidate& a, const Candidate& b) { return a.length > b.length; });
     std::vector<BtfBlob> result;
     std::uint64_t left = kBytesLimit;
+    std::uint64_t to_read = kReadLimit;
     for (const Candidate& candidate : candidates_) {
-      if (candidate.length > left) continue;
+      if (candidate.length > std::min(left, to_read)) continue;
+      to_read -= candidate.length;
       BtfBlob blob{candidate.address, std::vector<std::byte>(candidate.length)};
       if (!read_(blob.address, blob.bytes)) continue;
       if (!btf::find_sections(blob.bytes)) continue;

@@ -106,6 +106,21 @@ TEST_F(KernelMapTest, SmallOrDataOnlyMappingsAreNoKernel) {
   EXPECT_TRUE(offered().empty());
 }
 
+TEST_F(KernelMapTest, MemoryMadeOfLookalikesIsGivenUp) {
+  // Every page leads to the next, as a root and as the tables below it.
+  for (std::uint64_t page = 0; page + kPageSize < kSize; page += kPageSize) {
+    for (const std::uint64_t entry : {510U, 511U}) {
+      bytes_.put(PhysAddr(page + entry * 8), (page + kPageSize) | kP | kRw);
+    }
+  }
+  EXPECT_TRUE(offered().empty());
+  bool said = false;
+  for (const auto& row : diagnostics_.rows()) {
+    said = said || row.message.find("after 1024 page tables") != std::string::npos;
+  }
+  EXPECT_TRUE(said);
+}
+
 TEST_F(KernelMapTest, NothingIsFoundInZerosAndThatIsSaid) {
   EXPECT_TRUE(offered().empty());
   ASSERT_FALSE(diagnostics_.rows().empty());

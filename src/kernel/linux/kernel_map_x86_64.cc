@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <set>
 #include <tuple>
+#include <utility>
 
 namespace engram::kernel {
 namespace {
@@ -32,7 +34,10 @@ constexpr std::uint64_t kLeastImage = 4 * kMiB;
 constexpr std::uint64_t kMostImage = 512 * kMiB;
 constexpr std::size_t kMappingLimit = 100'000;
 // Each candidate is searched for symbols: memory that is made of lookalikes must not take for ever.
-constexpr std::size_t kCandidateLimit = 32;
+constexpr std::size_t kCandidateLimit = 8;
+// Each root costs up to 512 page tables to look at, and every page may look like a root. All those
+// of one kernel share the table of the image's 1 GiB, so that a real image has a handful.
+constexpr std::size_t kRootLimit = 1024;
 
 std::optional<std::uint64_t> parse(std::string_view text, int base) {
   std::uint64_t value = 0;
@@ -102,6 +107,15 @@ class Offer {
     return accepted;
   }
 
+  /// Says that the scan ended at `page` before memory did.
+  void give_up(PhysAddr page) {
+    diagnostics_.add(
+        Level::warning, "kernel",
+        fmt::format("scan: stopped at 0x{:x}, after {} page tables that lead to no kernel",
+                    page.value, kRootLimit),
+        page.value);
+  }
+
  private:
   const guest::Memory& memory_;
   Diagnostics& diagnostics_;
@@ -144,13 +158,13 @@ std::optional<PhysAddr> next_table(const guest::Memory& memory, PhysAddr table, 
   return PhysAddr(*entry & kAddressBits);
 }
 
-/// Whether the image's 1 GiB (0xffffffff80000000: entry 510 of the last upper table) has a table
-/// under this root.
-bool leads_to_image(const guest::Memory& memory, unsigned levels, PhysAddr root) {
+/// The table of the image's 1 GiB (0xffffffff80000000: entry 510 of the last upper table) under
+/// this root, if there is one.
+std::optional<PhysAddr> image_table(const guest::Memory& memory, unsigned levels, PhysAddr root) {
   std::optional<PhysAddr> table = root;
   for (unsigned level = levels; table && level > 3; --level)
     table = next_table(memory, *table, 511);
-  return table && next_table(memory, *table, 510);
+  return table ? next_table(memory, *table, 510) : std::nullopt;
 }
 
 // Every root leads to the kernel image by its last entry. The first such page is, as a rule, the
@@ -158,6 +172,7 @@ bool leads_to_image(const guest::Memory& memory, unsigned levels, PhysAddr root)
 // last entry of init_top_pgt), so that the scan ends after some hundred pages and its cost does not
 // grow with the image.
 bool offer_scan(const guest::Memory& memory, Offer& offer) {
+  std::set<std::pair<PhysAddr, unsigned>> seen;  // tables of an image, and levels above
   for (const auto& region : memory.regions()) {
     if (region.backing != guest::Backing::host) continue;
     const std::uint64_t first = align_up(region.start.value, kPageSize) - region.start.value;
@@ -166,9 +181,12 @@ bool offer_scan(const guest::Memory& memory, Offer& offer) {
       const PhysAddr page = region.start + at;
       if (!next_table(memory, page, 511)) continue;
       for (const unsigned levels : {4U, 5U}) {
-        if (leads_to_image(memory, levels, page) &&
-            offer({Architecture::x86_64, levels}, page, "scan"))
-          return true;
+        const auto table = image_table(memory, levels, page);
+        if (!table || !seen.emplace(*table, levels).second) continue;
+        if (offer({Architecture::x86_64, levels}, page, "scan")) return true;
+        if (seen.size() < kRootLimit) continue;
+        offer.give_up(page);
+        return false;
       }
     }
   }

@@ -4,6 +4,8 @@
 
 #include <fmt/core.h>
 
+#include <utility>
+
 #include "kernel/linux/module_symbols.h"
 #include "kernel/linux/process_strings.h"
 #include "types/btf_finder.h"
@@ -37,8 +39,7 @@ std::optional<Types> decode(std::vector<types::BtfBlob> blobs, std::string_view 
   return std::nullopt;
 }
 
-// Where the kernel's symbols say, else where a search of the image finds it, else anywhere in
-// physical memory.
+// Where the kernel's symbols say, else where a search of the image finds it.
 std::optional<Types> find_types(const paging::AddressSpace& space, const KernelMap& map,
                                 const types::SymbolTable& symbols, Diagnostics& diagnostics) {
   if (const auto start = symbols.address_of("__start_BTF")) {
@@ -52,10 +53,7 @@ std::optional<Types> find_types(const paging::AddressSpace& space, const KernelM
                       start->value);
     }
   }
-  if (auto found =
-          decode(types::find_btf(space, map.image), "search of the kernel image", diagnostics))
-    return found;
-  return decode(types::find_btf(space.memory()), "search of physical memory", diagnostics);
+  return decode(types::find_btf(space, map.image), "search of the kernel image", diagnostics);
 }
 
 const char* encoding_name(types::AddressEncoding encoding) {
@@ -78,6 +76,7 @@ Result<std::unique_ptr<LinuxKernel>> LinuxKernel::find(const image::Image& image
                                                        Diagnostics& diagnostics) {
   std::unique_ptr<LinuxKernel> kernel;
   std::string why = "nothing in it looks like the page tables of a kernel";
+  bool searched_memory = false;
   for_each_kernel_map(image, diagnostics, [&](const KernelMap& found) {
     const paging::AddressSpace space(image.memory(), found.mode, found.root);
     auto kallsyms = types::find_kallsyms(space, found.image, diagnostics);
@@ -98,6 +97,11 @@ Result<std::unique_ptr<LinuxKernel>> LinuxKernel::find(const image::Image& image
     const auto& map = own ? *own : found;
     auto types = find_types(paging::AddressSpace(image.memory(), map.mode, map.root), map, symbols,
                             diagnostics);
+    // The last resort looks at all of memory: once, not for each candidate.
+    if (!types && !std::exchange(searched_memory, true)) {
+      types =
+          decode(engram::types::find_btf(image.memory()), "search of physical memory", diagnostics);
+    }
     if (!types) {
       why =
           "the kernel has no BTF type information (CONFIG_DEBUG_INFO_BTF), or it is not in the "

@@ -162,6 +162,11 @@ Result<const std::vector<Task>*> Tasks::pid_namespace() const {
 }
 
 std::vector<Task> Tasks::list_from(VirtAddr root) const {
+  // The idle task is where the list begins, and no process.
+  if (root == init_task_) {
+    const auto all = list();
+    return all ? **all : std::vector<Task>();
+  }
   std::vector<Task> tasks;
   if (!tasks_ || !at(root)) return tasks;
   // Only leaders are on the list; a thread's own node was never linked.

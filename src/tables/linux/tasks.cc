@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <iterator>
 
 #include "kernel/linux/linux_kernel.h"
@@ -203,11 +202,9 @@ Result<Keys> read_keys(std::span<const KeyValue> values) {
       return fail("tasks: {} was compared with a value of another type", name);
     }
   }
-  if (keys.address && keys.root) {
-    return fail("tasks: virtual_address names one task and does not go with root_task");
-  }
-  if (keys.source && *keys.source != "task_list" && *keys.source != "pid_ns") {
-    return fail("tasks: source is '{}', 'task_list' or 'pid_ns' expected", *keys.source);
+  if (keys.source && *keys.source != "task_list" && *keys.source != "pid_ns" &&
+      *keys.source != "direct") {
+    return fail("tasks: source is '{}', 'task_list', 'pid_ns' or 'direct' expected", *keys.source);
   }
   if (keys.root && keys.source && *keys.source != "task_list") {
     return fail("tasks: root_task goes with source 'task_list' only");
@@ -232,11 +229,11 @@ Rows<Task> rows_of_lists(std::vector<List> lists) {
 /// The lists of the sources that the query is about.
 Result<std::vector<List>> lists_of(const kernel::Tasks& tasks, const Keys& keys) {
   std::vector<List> lists;
-  if (keys.source != "pid_ns") {
+  if (!keys.source || keys.source == "task_list") {
     ENGRAM_TRY(const auto* list, tasks.list());
     lists.push_back(list);
   }
-  if (keys.source != "task_list") {
+  if (!keys.source || keys.source == "pid_ns") {
     ENGRAM_TRY(const auto* list, tasks.pid_namespace());
     lists.push_back(list);
   }
@@ -247,20 +244,15 @@ Result<Rows<Task>> open(Session& session, std::span<const KeyValue> values) {
   ENGRAM_TRY(const auto keys, read_keys(values));
   ENGRAM_TRY(auto* kernel, session.linux_kernel());
   const auto& tasks = kernel->tasks();
+  // An address alone names a task. With a source or a root, it chooses among theirs: joins do that,
+  // and SQLite compares each row's address itself.
   if (keys.root) return rows_of(tasks.list_from(*keys.root));
-  if (keys.address && !keys.source) {
+  if (keys.address && (!keys.source || keys.source == "direct")) {
     const auto task = tasks.at(*keys.address);
     return rows_of(task ? std::vector{*task} : std::vector<Task>());
   }
   ENGRAM_TRY(auto lists, lists_of(tasks, keys));
-  if (!keys.address) return rows_of_lists(std::move(lists));
-  // With a source an address does not name a task but chooses among the source's: joins do that.
-  std::vector<Task> found;
-  for (const auto* list : lists) {
-    std::copy_if(list->begin(), list->end(), std::back_inserter(found),
-                 [&](const Task& task) { return task.address == keys.address; });
-  }
-  return rows_of(std::move(found));
+  return rows_of_lists(std::move(lists));
 }
 
 }  // namespace
