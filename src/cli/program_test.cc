@@ -39,7 +39,7 @@ class ProgramTest : public testing::Test {
   }
   void TearDown() override { std::filesystem::remove(image_); }
 
-  int run(std::vector<std::string> arguments, const std::string& input = "") {
+  int run(const std::vector<std::string>& arguments, const std::string& input = "") {
     console_ = {std::tmpfile(), std::tmpfile(), std::tmpfile(), in_is_terminal_, false, false};
     std::fputs(input.c_str(), console_.in);
     std::rewind(console_.in);
