@@ -5,11 +5,9 @@
 // Small image files for tests, built in memory: good ones, which tests then break.
 
 #include <elf.h>
-#include <unistd.h>
 
 #include <cstdint>
 #include <cstring>
-#include <fstream>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,6 +15,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/test_file.h"
 #include "base/units.h"
 
 namespace engram::image::test {
@@ -49,28 +48,7 @@ inline void append(Buffer& bytes, const Buffer& more) {
   bytes.insert(bytes.end(), more.begin(), more.end());
 }
 
-/// A file that is deleted at the end of the scope.
-class TempFile {
- public:
-  explicit TempFile(const Buffer& bytes) {
-    std::string name = "/tmp/engram_image_XXXXXX";
-    ::close(::mkstemp(name.data()));
-    path_ = name;
-    std::ofstream(path_, std::ios::binary)
-        .write(reinterpret_cast<const char*>(bytes.data()), std::ssize(bytes));
-  }
-  TempFile(const TempFile&) = delete;
-  TempFile& operator=(const TempFile&) = delete;
-  ~TempFile() { ::unlink(path_.c_str()); }
-
-  [[nodiscard]] const std::string& path() const { return path_; }
-  [[nodiscard]] bool cut(std::uint64_t size) const {
-    return ::truncate(path_.c_str(), static_cast<off_t>(size)) == 0;
-  }
-
- private:
-  std::string path_;
-};
+using engram::test::TempFile;
 
 // ---- LiME
 

@@ -5,15 +5,12 @@
 // For tests: a session over a small image file, and a table that says what was asked of it.
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/test_file.h"
 #include "kernel/session.h"
 #include "tables/table.h"
 
@@ -21,12 +18,8 @@ namespace engram::sql {
 
 /// A session over a raw image of 2 MiB of zeros.
 inline std::unique_ptr<kernel::Session> make_session() {
-  std::string path = (std::filesystem::temp_directory_path() / "engram-sql-XXXXXX").string();
-  const int descriptor = ::mkstemp(path.data());
-  if (descriptor < 0 || ::ftruncate(descriptor, 2 << 20) != 0) ADD_FAILURE() << "no temporary file";
-  ::close(descriptor);
-  auto image = image::Image::open(path);
-  std::filesystem::remove(path);  // the mapping keeps the bytes
+  const engram::test::TempFile file(std::vector<std::byte>(2 * kMiB));
+  auto image = image::Image::open(file.path());  // the mapping keeps the bytes
   if (!image) {
     ADD_FAILURE() << image.error().text;
     return nullptr;

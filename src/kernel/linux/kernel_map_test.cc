@@ -3,12 +3,8 @@
 #include "kernel/linux/kernel_map.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
-
+#include "base/test_file.h"
 #include "paging/test_memory.h"
 
 namespace engram::kernel {
@@ -46,9 +42,8 @@ class KernelMapTest : public testing::Test {
 
   /// The candidates that a search of the image offers, none of them accepted.
   std::vector<KernelMap> offered() {
-    std::ofstream(path_, std::ios::binary)
-        .write(reinterpret_cast<const char*>(bytes_.at({})), kSize);
-    auto image = image::Image::open(path_);
+    const test::TempFile file(Bytes(bytes_.at({}), kSize));
+    const auto image = image::Image::open(file.path());
     EXPECT_TRUE(image) << image.error().text;
     std::vector<KernelMap> maps;
     for_each_kernel_map(*image, diagnostics_, [&](const KernelMap& map) {
@@ -58,20 +53,10 @@ class KernelMapTest : public testing::Test {
     return maps;
   }
 
-  void TearDown() override { std::remove(path_.c_str()); }
-
   static constexpr std::uint64_t kSize = 32 * kMiB;
   TestMemory bytes_{kSize};
   PhysAddr root_;
   Diagnostics diagnostics_;
-  std::string path_ =
-      (std::filesystem::temp_directory_path() / "engram_kernel_map_test_XXXXXX").string();
-
-  void SetUp() override {
-    const int file = ::mkstemp(path_.data());
-    ASSERT_GE(file, 0);
-    ::close(file);
-  }
 };
 
 TEST_F(KernelMapTest, FindsRootsOfFourAndFiveLevels) {

@@ -49,6 +49,11 @@ class ModuleSymbolReader {
     symbol_count_ = kallsyms.field<std::uint32_t>("num_symtab");
     strtab_ = kallsyms.field<VirtAddr>("strtab");
     typetab_ = kallsyms.field<VirtAddr>("typetab");
+    // CONFIG_HAVE_ARCH_PREL32_RELOCATIONS: both members are relative to their own place.
+    const Layout exported(types, diagnostics, "kernel_symbol");
+    export_value_ = exported.optional_field<std::int32_t>("value_offset");
+    export_name_ = exported.optional_field<std::int32_t>("name_offset");
+    export_size_ = exported.size();
     find_memory(module);
   }
 
@@ -244,23 +249,19 @@ class ModuleSymbolReader {
     std::unordered_map<std::string, std::uint64_t> exports;
     const auto table = reader_.get(module, exports_);
     const auto count = reader_.get(module, export_count_);
-    // CONFIG_HAVE_ARCH_PREL32_RELOCATIONS: both members are relative to their own place.
-    const Layout layout(types_, reader_.diagnostics(), "kernel_symbol");
-    const auto value = layout.optional_field<std::int32_t>("value_offset");
-    const auto name = layout.optional_field<std::int32_t>("name_offset");
-    if (!table || !*table || !count || *count > kExportLimit || !value || !name || !layout.size())
-      return exports;
+    if (!table || !*table || !count || *count > kExportLimit) return exports;
+    if (!export_value_ || !export_name_ || !export_size_) return exports;
     for (std::uint32_t i = 0; i < *count; ++i) {
-      const VirtAddr entry = *table + i * *layout.size();
-      const auto value_offset = reader_.get(entry, value);
-      const auto name_offset = reader_.get(entry, name);
+      const VirtAddr entry = *table + i * *export_size_;
+      const auto value_offset = reader_.get(entry, export_value_);
+      const auto name_offset = reader_.get(entry, export_name_);
       if (!value_offset || !name_offset) break;
       const auto relative = [&](std::uint64_t member, std::int32_t offset) {
         return entry + member + static_cast<std::uint64_t>(static_cast<std::int64_t>(offset));
       };
-      const auto text =
-          reader_.text_at(relative(*name.offset, *name_offset), kNameLimit, "kernel_symbol.name");
-      if (text) exports.emplace(*text, relative(*value.offset, *value_offset).value);
+      const auto text = reader_.text_at(relative(*export_name_.offset, *name_offset), kNameLimit,
+                                        export_name_.name);
+      if (text) exports.emplace(*text, relative(*export_value_.offset, *value_offset).value);
     }
     return exports;
   }
@@ -272,7 +273,8 @@ class ModuleSymbolReader {
   TextField name_;
   Field<VirtAddr> kallsyms_, exports_, symtab_, strtab_, typetab_;
   Field<std::uint32_t> export_count_, symbol_count_;
-  std::optional<std::uint64_t> list_;
+  Field<std::int32_t> export_value_, export_name_;
+  std::optional<std::uint64_t> list_, export_size_;
   std::vector<MemoryFields> memory_;
 };
 

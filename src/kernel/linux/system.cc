@@ -38,8 +38,7 @@ Utsname read_utsname(const LinuxKernel& kernel) {
   const auto text = [&](const char* member) {
     return kernel.reader().text(at, layout.text(member));
   };
-  return {text("sysname"), text("nodename"), text("release"),
-          text("version"), text("machine"),  text("domainname")};
+  return {text("nodename"), text("release"), text("version"), text("machine"), text("domainname")};
 }
 
 std::optional<BootTime> read_boot_time(const LinuxKernel& kernel) {

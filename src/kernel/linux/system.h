@@ -14,7 +14,7 @@ namespace engram::kernel {
 
 /// struct new_utsname of the initial UTS namespace.
 struct Utsname {
-  std::optional<std::string> sysname, nodename, release, version, machine, domainname;
+  std::optional<std::string> nodename, release, version, machine, domainname;
 };
 
 [[nodiscard]] Utsname read_utsname(const LinuxKernel& kernel);

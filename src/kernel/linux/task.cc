@@ -80,10 +80,9 @@ Tasks::Tasks(Reader reader, const types::TypeDb& types, const types::SymbolTable
   namespace_idr_ = Layout(types, diagnostics, "pid_namespace").offset_of("idr.idr_rt");
 
   const Layout cred(types, diagnostics, "cred");
-  cred_ = {cred.field<std::uint32_t>("uid.val"),   cred.field<std::uint32_t>("gid.val"),
-           cred.field<std::uint32_t>("euid.val"),  cred.field<std::uint32_t>("egid.val"),
-           cred.field<std::uint32_t>("suid.val"),  cred.field<std::uint32_t>("sgid.val"),
-           cred.field<std::uint32_t>("fsuid.val"), cred.field<std::uint32_t>("fsgid.val")};
+  credentials_ = {cred.field<std::uint32_t>("uid.val"),  cred.field<std::uint32_t>("gid.val"),
+                  cred.field<std::uint32_t>("euid.val"), cred.field<std::uint32_t>("egid.val"),
+                  cred.field<std::uint32_t>("suid.val"), cred.field<std::uint32_t>("sgid.val")};
 
   const Layout tty(types, diagnostics, "tty_struct");
   tty_driver_ = tty.field<VirtAddr>("driver");
@@ -262,13 +261,9 @@ std::optional<std::int32_t> Tasks::thread_count(VirtAddr task) const {
   return signal ? reader_.get(*signal, nr_threads_) : std::nullopt;
 }
 
-Credentials Tasks::credentials(VirtAddr task) const {
+std::optional<std::uint32_t> Tasks::credential(VirtAddr task, Credential which) const {
   const auto cred = reader_.follow(task, real_cred_);
-  if (!cred) return {};
-  return {reader_.get(*cred, cred_.uid),   reader_.get(*cred, cred_.gid),
-          reader_.get(*cred, cred_.euid),  reader_.get(*cred, cred_.egid),
-          reader_.get(*cred, cred_.suid),  reader_.get(*cred, cred_.sgid),
-          reader_.get(*cred, cred_.fsuid), reader_.get(*cred, cred_.fsgid)};
+  return cred ? reader_.get(*cred, credentials_[static_cast<std::size_t>(which)]) : std::nullopt;
 }
 
 std::optional<Terminal> Tasks::terminal(VirtAddr task) const {

@@ -4,6 +4,7 @@
 
 // Tasks: processes, their threads and kernel threads, from two independent sources.
 
+#include <array>
 #include <cstdint>
 #include <mutex>
 #include <optional>
@@ -31,9 +32,7 @@ struct Task {
   std::optional<VirtAddr> root_task;  ///< for task_list: where the walk began
 };
 
-struct Credentials {
-  std::optional<std::uint32_t> uid, gid, euid, egid, suid, sgid, fsuid, fsgid;
-};
+enum class Credential : std::uint8_t { uid, gid, euid, egid, suid, sgid };
 
 struct Terminal {
   std::string name;          ///< as ps prints it: pts/0, tty1, ttyS0
@@ -88,8 +87,8 @@ class Tasks {
   [[nodiscard]] std::optional<std::uint64_t> start_boottime(VirtAddr task) const {
     return reader_.get(task, start_boottime_);
   }
-  /// The objective credentials (real_cred), which /proc shows.
-  [[nodiscard]] Credentials credentials(VirtAddr task) const;
+  /// Of the objective credentials (real_cred), which /proc shows.
+  [[nodiscard]] std::optional<std::uint32_t> credential(VirtAddr task, Credential which) const;
   [[nodiscard]] std::optional<Terminal> terminal(VirtAddr task) const;
 
   /// The memory descriptor; nothing for kernel threads and zombies.
@@ -136,9 +135,7 @@ class Tasks {
   Field<VirtAddr> pid_first_task_;
   std::optional<std::uint64_t> pid_numbers_, upid_size_, namespace_idr_;
 
-  struct CredentialFields {
-    Field<std::uint32_t> uid, gid, euid, egid, suid, sgid, fsuid, fsgid;
-  } cred_;
+  std::array<Field<std::uint32_t>, 6> credentials_;  ///< in the order of Credential
   Field<VirtAddr> tty_driver_, mm_pgd_, exe_file_;
   Field<std::int32_t> tty_index_, driver_major_, driver_minor_start_;
   Field<std::int16_t> driver_type_;

@@ -97,9 +97,9 @@ Value number(const Task& task, Session& session) {
   return cell((tasks_of(session).*member)(task.address));
 }
 
-template <auto member>
+template <kernel::Credential which>
 Value credential(const Task& task, Session& session) {
-  return cell(tasks_of(session).credentials(task.address).*member);
+  return cell(tasks_of(session).credential(task.address, which));
 }
 
 template <auto member>
@@ -109,7 +109,7 @@ Value terminal(const Task& task, Session& session) {
 }
 
 const std::vector<Column<Task>>& columns() {
-  using kernel::Credentials;
+  using kernel::Credential;
   using kernel::Tasks;
   static const std::vector<Column<Task>> list{
       {{"virtual_address", Type::pointer,
@@ -133,12 +133,12 @@ const std::vector<Column<Task>>& columns() {
       {{"state", Type::text, "R, S, D, T, t, X, Z, P or I, as ps prints it."}, state},
       {{"flags", Type::integer, "PF_* bits."}, number<&Tasks::flags>},
       {{"exit_code", Type::integer, "Wait status of an exited task."}, number<&Tasks::exit_code>},
-      {{"uid", Type::integer, "Real user id."}, credential<&Credentials::uid>},
-      {{"gid", Type::integer, "Real group id."}, credential<&Credentials::gid>},
-      {{"euid", Type::integer, "Effective user id."}, credential<&Credentials::euid>},
-      {{"egid", Type::integer, "Effective group id."}, credential<&Credentials::egid>},
-      {{"suid", Type::integer, "Saved user id."}, credential<&Credentials::suid>},
-      {{"sgid", Type::integer, "Saved group id."}, credential<&Credentials::sgid>},
+      {{"uid", Type::integer, "Real user id."}, credential<Credential::uid>},
+      {{"gid", Type::integer, "Real group id."}, credential<Credential::gid>},
+      {{"euid", Type::integer, "Effective user id."}, credential<Credential::euid>},
+      {{"egid", Type::integer, "Effective group id."}, credential<Credential::egid>},
+      {{"suid", Type::integer, "Saved user id."}, credential<Credential::suid>},
+      {{"sgid", Type::integer, "Saved group id."}, credential<Credential::sgid>},
       {{"sid", Type::integer, "Session."}, number<&Tasks::session>},
       {{"pgid", Type::integer, "Process group."}, number<&Tasks::process_group>},
       {{"nspid", Type::text,
