@@ -29,6 +29,14 @@ endif()
 
 set_property(GLOBAL PROPERTY ENGRAM_LAYERS "")
 
+# engram_chosen_files(LIST): takes out of a list of files what the options leave out.
+function(engram_chosen_files list)
+  if(NOT ENGRAM_XEN)
+    list(FILTER ${list} EXCLUDE REGEX "/(test_)?xen[a-z_]*\\.(cc|h)$")
+  endif()
+  set(${list} "${${list}}" PARENT_SCOPE)
+endfunction()
+
 # engram_layer(NAME PUBLIC libs... PRIVATE libs...): the library of src/NAME, one file a noun, tests beside the source.
 function(engram_layer name)
   cmake_parse_arguments(arg "" "" "PUBLIC;PRIVATE" ${ARGN})
@@ -37,6 +45,8 @@ function(engram_layer name)
   list(FILTER sources EXCLUDE REGEX "_test\\.cc$")
   file(GLOB_RECURSE headers CONFIGURE_DEPENDS "${dir}/*.h")
   list(FILTER headers EXCLUDE REGEX "(/test_[a-z_]*|_test)\\.h$")  # what only tests use is not installed
+  engram_chosen_files(sources)
+  engram_chosen_files(headers)
   add_library(engram_${name} STATIC ${sources})
   add_library(engram::${name} ALIAS engram_${name})
   set_target_properties(engram_${name} PROPERTIES EXPORT_NAME ${name})
@@ -91,6 +101,7 @@ function(engram_tests)
   get_property(layers GLOBAL PROPERTY ENGRAM_LAYERS)
   foreach(layer ${layers} cli)
     file(GLOB_RECURSE tests CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/src/${layer}/*_test.cc")
+    engram_chosen_files(tests)
     if(NOT tests)
       continue()
     endif()

@@ -63,9 +63,9 @@ void check_read(const image::Image& image, const guest::Region& region, PhysAddr
   std::array<std::byte, kPageSize> page = {};
   const std::uint64_t left = region.last() - from;  // besides the first byte
   const auto bytes = std::span(page).first(std::min<std::uint64_t>(left, kPageSize - 1) + 1);
-  const guest::ReadOutcome outcome = image.memory().read(from, bytes);
+  const guest::Transfer outcome = image.memory().read(from, bytes);
   if (region.backing == Backing::unreadable) {
-    require(outcome.count == 0 && outcome.stop == guest::Stop::unreadable);
+    require(outcome.count == 0 && outcome.stop == guest::MemoryErrc::source_truncated);
     return;
   }
   require(outcome.complete() && outcome.count == bytes.size());
@@ -99,7 +99,8 @@ void check_facts(const image::Image& image) {
   for (std::size_t i = 0; i < facts.cpus.size(); ++i) {
     const image::CpuRegisters& cpu = facts.cpus[i];
     require(cpu.cpu == i);
-    require(cpu.source == (cpu.control ? "QEMU" : "PRSTATUS"));
+    const bool is_dmp = image.format() == "dmp";
+    require(cpu.source == (is_dmp ? "DMP" : cpu.control ? "QEMU" : "PRSTATUS"));
   }
   for (const image::Notice& notice : image.notices()) require(!notice.text.empty());
 }

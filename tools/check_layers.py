@@ -11,7 +11,7 @@ LAYERS = ["base", "mapping", "guest", "image", "paging", "types", "kernel", "tab
 STRANGERS = {("image", "paging"), ("paging", "image"), ("types", "image")}
 # What only one layer may do: pattern -> layers that may.
 PRIVILEGES = [
-    (re.compile(r"\b(mmap|munmap|mprotect|madvise|mlock)\s*\("), {"mapping"}),
+    (re.compile(r"\b(mmap|munmap|mremap|mprotect|madvise|mincore|msync|mlock2?|munlock)\s*\("), {"mapping"}),
     (re.compile(r"#include <sqlite3.h>"), {"sql"}),
     (re.compile(r"#include <bpf/"), {"types"}),
     (re.compile(r"\b(exit|_exit|quick_exit)\s*\("), {"cli"}),

@@ -2,6 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/open_image.h"
 
+#include <CLI/Validators.hpp>
+
+#include "cli/progress.h"
+#include "kernel/live.h"
 #include "sql/session_lookups.h"
 #include "tables/table.h"
 
@@ -11,15 +15,43 @@ std::string about(const std::string& path, const std::string& text) {
   return text.find(path) != std::string::npos ? text : path + ": " + text;
 }
 
-Result<OpenImage> OpenImage::open(const std::string& path, const Console& console) {
-  auto image = image::Image::open(path);
-  if (!image) return fail("{}", about(path, image.error().text));
-  for (const auto& notice : image->notices()) {
+void add_image_arguments(CLI::App& command, ImageSource& source) {
+  command.add_option("IMAGE", source.path, "The memory image")->required();
+  auto* live = command.add_flag(
+      "--live", source.live,
+      "IMAGE is the shared file behind the RAM of a QEMU guest, which may be running");
+  command
+      .add_option("--below-4g", source.below_4g,
+                  "How much of a live guest's RAM lies below 4 GiB, if it cannot be found out")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
+      ->type_name("SIZE")
+      ->needs(live);
+}
+
+namespace {
+
+Result<std::unique_ptr<kernel::Session>> open_session(const ImageSource& source,
+                                                      const Console& console) {
+  if (source.live) {
+    const Progress progress(console, "looking at the guest");
+    return kernel::open_live(source.path, source.below_4g);
+  }
+  ENGRAM_TRY(auto image, image::Image::open(source.path));
+  return std::make_unique<kernel::Session>(std::move(image));
+}
+
+}  // namespace
+
+Result<OpenImage> OpenImage::open(const ImageSource& source, const Console& console) {
+  const std::string& path = source.path;
+  auto session = open_session(source, console);
+  if (!session) return fail("{}", about(path, session.error().text));
+  for (const auto& notice : (*session)->image().notices()) {
     if (notice.level <= Level::warning) console.warning(about(path, notice.text));
   }
   OpenImage open;
   open.path_ = path;
-  open.session_ = std::make_unique<kernel::Session>(std::move(*image));
+  open.session_ = std::move(*session);
   auto database =
       sql::Database::create(*open.session_, tables::all_tables(),
                             {sql::session_lookups(*open.session_), sql::embedded_views()});

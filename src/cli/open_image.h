@@ -2,9 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// An image file, ready for SQL.
+// An image file, or the RAM of a running guest, ready for SQL.
 
+#include <CLI/App.hpp>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -14,11 +17,22 @@
 
 namespace engram::cli {
 
+/// What a command's arguments say about the image.
+struct ImageSource {
+  std::string path;
+  bool live = false;                      ///< the file is the RAM of a running guest
+  std::optional<std::uint64_t> below_4g;  ///< bytes; for a live one
+};
+
+/// Adds IMAGE, --live and --below-4g, which fill in `source`.
+void add_image_arguments(CLI::App& command, ImageSource& source);
+
 class OpenImage {
  public:
   /// Prints what a user should know about the image (that it is cut, say) as warnings.
-  /// Errors: those of Image::open() and Database::create(); the text begins with the path.
-  static Result<OpenImage> open(const std::string& path, const Console& console);
+  /// Errors: those of Image::open() or kernel::open_live(), and Database::create(); the text begins
+  /// with the path.
+  static Result<OpenImage> open(const ImageSource& source, const Console& console);
 
   [[nodiscard]] sql::Database& database() { return *database_; }
 

@@ -10,94 +10,119 @@ namespace {
 
 bool continues(const Region& left, const Region& right) {
   if (left.end() != right.start || left.backing != right.backing) return false;
-  return left.backing != Backing::host || left.host + left.size == right.host;
+  switch (left.backing) {
+    case Backing::host:
+      return left.host + left.size == right.host;
+    case Backing::source:
+      return left.host == right.host;
+    case Backing::zero:
+    case Backing::unreadable:
+      break;
+  }
+  return true;
 }
 
 Result<void> check(const Region& region) {
   if (region.size == 0) return fail("guest: region at {:#x} is empty", region.start.value);
-  if (!checked_add(region.start.value, region.size - 1)) {
+  if (!fits_address_space(region.start, region.size)) {
     return fail("guest: region at {:#x} of {:#x} bytes: its end exceeds 2^64", region.start.value,
                 region.size);
   }
   return {};
 }
 
-}  // namespace
-
-Result<Memory> Memory::create(std::vector<Region> regions, std::shared_ptr<const void> owner) {
+Result<std::vector<Region>> sorted_and_merged(std::vector<Region> regions) {
   for (const Region& region : regions) ENGRAM_CHECK(check(region));
   const auto by_start = [](const Region& a, const Region& b) { return a.start < b.start; };
   if (!std::is_sorted(regions.begin(), regions.end(), by_start)) {
     std::sort(regions.begin(), regions.end(), by_start);
   }
+  std::size_t kept = 0;
+  for (const Region& region : regions) {
+    Region* const last = kept == 0 ? nullptr : &regions[kept - 1];
+    if (last != nullptr && last->last() >= region.start) {
+      return fail("guest: region [{:#x}, {:#x}] overlaps region [{:#x}, {:#x}]", last->start.value,
+                  last->last().value, region.start.value, region.last().value);
+    }
+    // Two regions that end with 2^64 bytes together would have a size of 0.
+    if (last != nullptr && continues(*last, region) && last->size + region.size != 0) {
+      last->size += region.size;
+    } else {
+      regions[kept++] = region;
+    }
+  }
+  regions.resize(kept);
+  regions.shrink_to_fit();
+  return regions;
+}
 
+}  // namespace
+
+const Attributes& Region::attributes() const {
+  static const Attributes kStored;
+  static const Attributes kZero = [] {
+    Attributes attributes;
+    attributes.label = "zero";
+    return attributes;
+  }();
+  return backing == Backing::zero ? kZero : kStored;
+}
+
+Transfer Region::read(RegionOffset at, MutableBytes to) const {
+  if (to.empty()) return {};
+  if (at.value >= size) return {0, MemoryErrc::out_of_bounds, 0, at.value};
+  const MutableBytes target =
+      to.first(static_cast<std::size_t>(std::min<std::uint64_t>(to.size(), size - at.value)));
+  Transfer moved{target.size()};
+  switch (backing) {
+    case Backing::host:
+      moved = ConstVolatileSlice(host + at.value, target.size()).read(0, target);
+      break;
+    case Backing::zero:
+      std::fill(target.begin(), target.end(), std::byte{0});
+      break;
+    case Backing::unreadable:
+      moved = {0, MemoryErrc::source_truncated, 0, 0};
+      break;
+    case Backing::source:
+      moved = source().read(start + at.value, target);
+      break;
+  }
+  if (!moved.complete() || moved.count < target.size()) {
+    moved.address = at.value + moved.count;
+  } else if (target.size() < to.size()) {
+    moved.stop = MemoryErrc::out_of_bounds;
+    moved.address = size;
+  }
+  return moved;
+}
+
+MemoryResult<ConstVolatileSlice> Region::view(RegionOffset at, std::uint64_t count) const {
+  ENGRAM_CHECK(check_in_region(at, count, size));
+  if (backing == Backing::unreadable) return fail_memory(MemoryErrc::source_truncated, at.value);
+  if (backing != Backing::host) {
+    return fail_memory(MemoryErrc::host_address_unavailable, at.value);
+  }
+  return ConstVolatileSlice(host + at.value, static_cast<std::size_t>(count));
+}
+
+Result<Memory> Memory::create(std::vector<Region> regions, std::shared_ptr<const void> owner) {
+  ENGRAM_TRY(regions, sorted_and_merged(std::move(regions)));
   Memory memory;
   for (const Region& region : regions) {
-    if (!memory.regions_.empty()) {
-      Region& last = memory.regions_.back();
-      if (last.last() >= region.start) {
-        return fail("guest: region [{:#x}, {:#x}] overlaps region [{:#x}, {:#x}]", last.start.value,
-                    last.last().value, region.start.value, region.last().value);
-      }
-      if (continues(last, region)) {
-        last.size += region.size;
-        continue;
-      }
-    }
-    memory.regions_.push_back(region);
-  }
-  for (const Region& region : memory.regions_) {
     if (region.backing != Backing::unreadable) memory.present_bytes_ += region.size;
     const std::uint64_t words = region.size < 8 ? 0 : region.size - 7;
     if (region.backing == Backing::host && words > memory.largest_.words) {
       memory.largest_ = {region.start, words, region.host};
     }
   }
+  if (!regions.empty()) {
+    auto collection = RegionCollection<Region>::from(std::move(regions));
+    if (!collection) return tl::unexpected(mapping::to_error("guest", collection.error()));
+    memory.regions_ = *std::move(collection);
+  }
   memory.owner_ = std::move(owner);
   return memory;
-}
-
-const Region* Memory::find(PhysAddr address) const {
-  if (regions_.empty()) return nullptr;
-  const Region* at = regions_.data();
-  for (std::size_t count = regions_.size(); count > 1;) {
-    const std::size_t half = count / 2;
-    at = at[half].start <= address ? at + half : at;  // a conditional move, not a branch
-    count -= half;
-  }
-  // An address below the start wraps to a huge offset: one comparison for both ends.
-  return address - at->start < at->size ? at : nullptr;
-}
-
-ReadOutcome Memory::read(PhysAddr from, MutableBytes to) const {
-  if (to.empty()) return {};
-  const Region* region = find(from);
-  if (region == nullptr) return {0, Stop::absent};
-
-  const Region* const last = regions_.data() + regions_.size() - 1;
-  std::size_t done = 0;
-  while (true) {
-    const std::uint64_t offset = from + done - region->start;
-    const auto count =
-        static_cast<std::size_t>(std::min<std::uint64_t>(region->size - offset, to.size() - done));
-    const MutableBytes target = to.subspan(done, count);
-    switch (region->backing) {
-      case Backing::host: {
-        const std::size_t copied = mapping::guarded_copy(target, {region->host + offset, count});
-        if (copied < count) return {done + copied, Stop::unreadable};
-        break;
-      }
-      case Backing::zero:
-        std::fill(target.begin(), target.end(), std::byte{0});
-        break;
-      case Backing::unreadable:
-        return {done, Stop::unreadable};
-    }
-    done += count;
-    if (done == to.size()) return {done, Stop::none};
-    if (region == last || region->end() != region[1].start) return {done, Stop::absent};
-    ++region;
-  }
 }
 
 }  // namespace engram::guest

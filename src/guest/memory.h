@@ -6,75 +6,100 @@
 //
 // In:     Region values (what lies where, and what stands behind it).
 // Out:    Memory: an immutable, sorted, non-overlapping set of regions that is read by physical
-//         address. Reads cross region borders.
-// Owner:  Memory owns the region table and keeps the backing mapping alive.
-// Errors: reads return how much was read and why they stopped; they never fail otherwise.
+//         address, with the operations that all guest memories have (access.h). Nothing writes it.
+// Owner:  Memory shares the region table with its copies and keeps the backing mapping alive.
+// Errors: reads return how much was read and why they stopped; exact ones return MemoryError.
 //
 // Memory is safe to share between threads: nothing in it changes after create().
+//
+// Memory that is written, by a machine that runs or by its device models: region_collection.h over
+// mapped_region.h. Both have the same operations, so that what reads one reads the other.
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
-#include <type_traits>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
 #include "base/units.h"
+#include "guest/access.h"
+#include "guest/region.h"
+#include "guest/region_collection.h"
 #include "mapping/guarded.h"
 
 namespace engram::guest {
+
+/// Bytes that are made when they are read, such as the pages of a compressed dump. Safe to use from
+/// several threads at once.
+class PhysicalSource {
+ public:
+  virtual ~PhysicalSource() = default;
+  /// Reads up to to.size() bytes. Stops: not_present where the image says that it does not have the
+  /// byte; source_truncated where it should have it.
+  [[nodiscard]] virtual Transfer read(PhysAddr from, MutableBytes to) const = 0;
+};
 
 /// What stands behind the bytes of a region. A physical address in no region is absent.
 enum class Backing : std::uint8_t {
   host,        ///< bytes in host memory
   zero,        ///< the image says that these bytes are zero and does not store them
   unreadable,  ///< the image has them by its own account, but its file ends before them
+  source,      ///< bytes that a PhysicalSource makes
 };
 
+/// A ReadableRegion of 32 bytes, of which a dump may have a million.
 struct Region {
   PhysAddr start;
   std::uint64_t size = 0;  ///< bytes
   Backing backing = Backing::host;
-  const std::byte* host = nullptr;  ///< for Backing::host
+  const std::byte* host = nullptr;  ///< for Backing::host; for Backing::source see source()
+
+  /// A region with Backing::source; whoever owns the memory keeps the source alive.
+  [[nodiscard]] static Region from_source(PhysAddr start, std::uint64_t size,
+                                          const PhysicalSource& source) {
+    return {start, size, Backing::source, reinterpret_cast<const std::byte*>(&source)};
+  }
+  /// Of a region that from_source() made: a field of its own would make a million regions larger.
+  [[nodiscard]] const PhysicalSource& source() const {
+    return *reinterpret_cast<const PhysicalSource*>(host);
+  }
 
   /// One past the last byte: wraps to 0 for a region that ends with the address space.
   [[nodiscard]] PhysAddr end() const { return start + size; }
   /// The last byte; only for a region that is not empty.
   [[nodiscard]] PhysAddr last() const { return start + (size - 1); }
-};
-
-/// Why a read stopped.
-enum class Stop : std::uint8_t {
-  none,        ///< it did not: all bytes were read
-  absent,      ///< the image does not have the next byte
-  unreadable,  ///< the image should have the next byte, but its file is truncated or failing
-};
-
-constexpr const char* to_string(Stop stop) {
-  switch (stop) {
-    case Stop::none:
-      return "complete";
-    case Stop::absent:
-      return "not in the image";
-    case Stop::unreadable:
-      return "not readable (the image file is cut or failing)";
+  /// Whether there are bytes that were stored, so that there is something to find in it.
+  [[nodiscard]] bool is_stored() const {
+    return backing == Backing::host || backing == Backing::source;
   }
-  return "?";
+
+  // As a ReadableRegion; of a region that Memory::create() has checked.
+  [[nodiscard]] Range range() const { return Range::checked(start, size); }
+  [[nodiscard]] const Attributes& attributes() const;
+  [[nodiscard]] Transfer read(RegionOffset at, MutableBytes to) const;
+  [[nodiscard]] MemoryResult<ConstVolatileSlice> view(RegionOffset at, std::uint64_t count) const;
+};
+static_assert(sizeof(Region) == 32 && ReadableRegion<Region> && !WritableRegion<Region>);
+
+/// Whether a read stopped because the image does not have the next byte. Else it should have it,
+/// but its file is cut or failing.
+[[nodiscard]] constexpr bool is_absent(MemoryErrc stop) {
+  return stop == MemoryErrc::invalid_guest_address || stop == MemoryErrc::range_overflow ||
+         stop == MemoryErrc::not_present;
+}
+/// The two reasons in words that follow "is".
+[[nodiscard]] constexpr const char* absence_text(bool absent) {
+  return absent ? "not in the image" : "not readable (the image file is cut or failing)";
 }
 
-struct ReadOutcome {
-  std::size_t count = 0;  ///< bytes read before the stop
-  Stop stop = Stop::none;
-
-  [[nodiscard]] bool complete() const { return stop == Stop::none; }
-};
-
 /// Physical memory of a machine that does not run any more.
-class Memory {
+class Memory : public MemoryAccess<Memory, Region> {
  public:
+  using RegionType = Region;
+
   Memory() = default;
 
   /// `owner` keeps the bytes behind the regions alive. Regions may come in any order; neighbours
@@ -83,28 +108,24 @@ class Memory {
   static Result<Memory> create(std::vector<Region> regions, std::shared_ptr<const void> owner);
 
   /// Sorted by start; no two overlap.
-  [[nodiscard]] std::span<const Region> regions() const { return regions_; }
+  [[nodiscard]] std::span<const Region> regions() const { return regions_.regions(); }
+  [[nodiscard]] std::size_t size() const { return regions_.size(); }
   /// Bytes that can be read: the regions without the unreadable ones.
   [[nodiscard]] std::uint64_t present_bytes() const { return present_bytes_; }
   /// The end of the last region; 0 if there is none or it ends with the address space.
   [[nodiscard]] PhysAddr end() const {
-    return regions_.empty() ? PhysAddr() : regions_.back().end();
+    return regions_.empty() ? PhysAddr() : regions_.end()[-1].end();
   }
 
   /// The region that holds `address`, or null.
-  [[nodiscard]] const Region* find(PhysAddr address) const;
+  [[nodiscard]] const Region* find(PhysAddr address) const { return regions_.find(address); }
 
-  /// Reads up to to.size() bytes; stops at the first byte that is not there.
-  [[nodiscard]] ReadOutcome read(PhysAddr from, MutableBytes to) const;
+  /// The memory without a translation in front of it: this one.
+  [[nodiscard]] const Memory* physical_memory() const { return this; }
 
-  /// A value, or nothing if any byte of it is not there.
-  template <class T>
-  requires std::is_trivially_copyable_v<T>
-  [[nodiscard]] std::optional<T> load(PhysAddr from) const {
-    T value;
-    const auto bytes = std::as_writable_bytes(std::span(&value, 1));
-    if (!read(from, bytes).complete()) return std::nullopt;
-    return value;
+  /// For MemoryAccess.
+  [[nodiscard]] auto pieces(PhysAddr address, std::uint64_t size, Permissions access) const {
+    return regions_.pieces(address, size, access);
   }
 
   /// One little-endian 64-bit word, or nothing if any byte of it is not there: the fast path of
@@ -117,7 +138,8 @@ class Memory {
     if (region->backing == Backing::host && region->last() - from >= 7) {
       return mapping::guarded_load(region->host + (from - region->start));
     }
-    return load<std::uint64_t>(from);
+    const auto word = read_object<std::uint64_t>(from);
+    return word ? std::optional(*word) : std::nullopt;
   }
 
  private:
@@ -128,7 +150,7 @@ class Memory {
     const std::byte* host = nullptr;
   };
 
-  std::vector<Region> regions_;
+  RegionCollection<Region> regions_;
   std::uint64_t present_bytes_ = 0;
   Window largest_;
   std::shared_ptr<const void> owner_;

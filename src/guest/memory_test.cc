@@ -32,7 +32,7 @@ TEST(Memory, EmptyHasNothing) {
   const Memory memory;
   std::byte byte{};
   EXPECT_EQ(memory.find(PhysAddr(0)), nullptr);
-  EXPECT_EQ(memory.read(PhysAddr(0), {&byte, 1}).stop, Stop::absent);
+  EXPECT_EQ(memory.read(PhysAddr(0), {&byte, 1}).stop, MemoryErrc::invalid_guest_address);
   EXPECT_TRUE(memory.read(PhysAddr(0), {}).complete());
   EXPECT_EQ(memory.load_word(PhysAddr(0)), std::nullopt);
   EXPECT_EQ(memory.end(), PhysAddr(0));
@@ -54,13 +54,13 @@ TEST(Memory, ReachesTheEndOfTheAddressSpace) {
   const auto bytes = random_bytes(16, 2);
   const auto memory = Memory::create({host_region(0 - std::uint64_t{16}, bytes)}, nullptr);
   ASSERT_TRUE(memory.has_value()) << memory.error().text;
-  EXPECT_EQ(memory->load<std::byte>(PhysAddr(~0ULL)), bytes[15]);
+  EXPECT_EQ(memory->read_object<std::byte>(PhysAddr(~0ULL)), bytes[15]);
   EXPECT_EQ(memory->load_word(PhysAddr(~7ULL)), load<std::uint64_t>(bytes, 8));
   EXPECT_EQ(memory->load_word(PhysAddr(~6ULL)), std::nullopt);
   std::vector<std::byte> to(32);
-  const ReadOutcome outcome = memory->read(PhysAddr(~7ULL), to);
+  const Transfer outcome = memory->read(PhysAddr(~7ULL), to);
   EXPECT_EQ(outcome.count, 8U);
-  EXPECT_EQ(outcome.stop, Stop::absent);
+  EXPECT_EQ(outcome.stop, MemoryErrc::range_overflow);
 }
 
 TEST(Memory, MergesWhatContinues) {
@@ -108,13 +108,15 @@ class Twin {
       value_[at] = region.backing == Backing::host ? region.host[i] : std::byte{0};
     }
   }
-  ReadOutcome read(std::size_t from, MutableBytes to) const {
+  Transfer read(std::size_t from, MutableBytes to) const {
     for (std::size_t i = 0; i < to.size(); ++i) {
-      if (from + i >= kind_.size() || kind_[from + i] == Kind::absent) return {i, Stop::absent};
-      if (kind_[from + i] == Kind::unreadable) return {i, Stop::unreadable};
+      if (from + i >= kind_.size() || kind_[from + i] == Kind::absent)
+        return {i, MemoryErrc::invalid_guest_address, 0, from + i};
+      if (kind_[from + i] == Kind::unreadable)
+        return {i, MemoryErrc::source_truncated, 0, from + i};
       to[i] = value_[from + i];
     }
-    return {to.size(), Stop::none};
+    return {to.size()};
   }
 
  private:
@@ -154,10 +156,9 @@ TEST(Memory, AgreesWithItsSlowTwin) {
       const std::size_t from = random() % (kSpace + 50);
       std::vector<std::byte> got(random() % 300);
       std::vector<std::byte> want(got.size());
-      const ReadOutcome outcome = memory->read(PhysAddr(from), got);
-      const ReadOutcome expected = twin.read(from, want);
-      ASSERT_EQ(outcome.count, expected.count);
-      ASSERT_EQ(outcome.stop, expected.stop);
+      const Transfer outcome = memory->read(PhysAddr(from), got);
+      const Transfer expected = twin.read(from, want);
+      ASSERT_EQ(outcome, expected);
       ASSERT_EQ(got, want);
 
       std::uint64_t word = 0;

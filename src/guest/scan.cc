@@ -7,8 +7,6 @@
 #include <cstring>
 #include <vector>
 
-#include "mapping/guarded.h"
-
 namespace engram::guest {
 namespace {
 
@@ -56,9 +54,13 @@ class Chunks {
   std::size_t fresh_ = 0;   // of these, how many the visitor has not seen
 };
 
-/// Bytes from `host` to the end of its page: what one fault tells to be unreadable.
-std::uint64_t rest_of_page(const std::byte* host) {
-  return kPageSize - (reinterpret_cast<std::uintptr_t>(host) & kPageMask);
+/// Bytes from `offset` of the region to the end of a page: what one fault tells to be unreadable.
+/// A mapped file fails by pages of the host, which need not lie as those of the guest do.
+std::uint64_t rest_of_page(const Region& region, std::uint64_t offset) {
+  const std::uint64_t at = region.backing == Backing::host
+                               ? reinterpret_cast<std::uintptr_t>(region.host + offset)
+                               : (region.start + offset).value;
+  return kPageSize - (at & kPageMask);
 }
 
 /// The part of `region` in [first, last]. False if the visitor has seen enough.
@@ -70,13 +72,12 @@ bool visit_region(const Region& region, PhysAddr first, PhysAddr last, Chunks& c
     const MutableBytes room = chunks.room(region.start + offset);
     const auto count =
         static_cast<std::size_t>(std::min<std::uint64_t>(final_byte - offset, room.size() - 1) + 1);
-    const std::size_t copied =
-        mapping::guarded_copy(room.first(count), {region.host + offset, count});
+    const std::size_t copied = region.read(RegionOffset(offset), room.first(count)).count;
     if (!chunks.advance(copied)) return false;
     offset += copied;
     if (copied == count) continue;
     if (!chunks.flush()) return false;
-    offset += std::min(rest_of_page(region.host + offset), region.size - offset);
+    offset += std::min(rest_of_page(region, offset), region.size - offset);
   }
   return true;
 }
@@ -92,7 +93,7 @@ void for_each_chunk(const Memory& memory, PhysAddr first, PhysAddr last, std::si
                                      [first](const Region& r) { return r.last() < first; });
   const Region* previous = nullptr;
   for (; region != regions.end() && region->start <= last; ++region) {
-    if (region->backing != Backing::host) continue;
+    if (!region->is_stored()) continue;
     const bool contiguous = previous != nullptr && previous->end() == region->start;
     if (!contiguous && !chunks.flush()) return;
     if (!visit_region(*region, first, last, chunks)) return;

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <limits>
 
@@ -33,7 +34,9 @@ std::string name(const Segment& segment) {
   return fmt::format("elf: segment {} at {:#x}", segment.index, segment.at.value);
 }
 
-Architecture architecture_of(std::uint16_t machine) {
+/// Paging of a big-endian arm64 is not that of arm64.
+Architecture architecture_of(std::uint16_t machine, ByteOrder order) {
+  if (order.is_big()) return Architecture::unknown;
   switch (machine) {
     case EM_X86_64:
       return Architecture::x86_64;
@@ -47,9 +50,11 @@ Architecture architecture_of(std::uint16_t machine) {
 /// Turns segments into Contents.
 class Core {
  public:
-  Core(const FileView& file, std::uint16_t machine) : file_(file), notes_(machine) {
+  Core(const FileView& file, std::uint16_t machine, ByteOrder order)
+      : file_(file), notes_(machine, order) {
     contents_.format = "elf";
-    contents_.facts.architecture = architecture_of(machine);
+    contents_.facts.architecture = architecture_of(machine, order);
+    contents_.facts.byte_order = order.is_big() ? std::endian::big : std::endian::little;
   }
 
   /// False if no more segments are taken.
@@ -158,67 +163,76 @@ class Core {
   Tally cut_, odd_, partial_;
 };
 
+/// A file of one class and one byte order.
 template <class Class>
-std::optional<Segment> load_segment(const FileView& file, std::uint64_t index, FileOffset at) {
-  const auto header = file.load<typename Class::Segment>(at);
-  if (!header) return std::nullopt;
-  Segment segment;
-  segment.index = index;
-  segment.at = at;
-  segment.type = header->p_type;
-  segment.offset = FileOffset(header->p_offset);
-  segment.virtual_address = header->p_vaddr;
-  segment.physical = PhysAddr(header->p_paddr);
-  segment.stored = header->p_filesz;
-  segment.size = header->p_memsz;
-  return segment;
-}
+class Reader {
+ public:
+  Reader(const FileView& file, ByteOrder order) : file_(file), order_(order) {}
 
-/// The number of program headers. A file with too many for e_phnum has PN_XNUM there and the number
-/// in section 0 (System V ABI supplement; QEMU's dumps with the guest's paging).
-template <class Class>
-std::uint64_t segment_count(const FileView& file, const typename Class::Header& header,
-                            Core& core) {
-  if (header.e_phnum != PN_XNUM) return header.e_phnum;
-  const auto section = file.load<typename Class::Section>(FileOffset(header.e_shoff));
-  if (header.e_shoff != 0 && section && section->sh_info != 0) return section->sh_info;
-  core.warn(
-      fmt::format("elf: the number of program headers should be in section 0 at {:#x}, which "
-                  "is not there; {} are taken",
-                  header.e_shoff, PN_XNUM));
-  return PN_XNUM;
-}
-
-template <class Class>
-Result<Contents> open_class(const FileView& file) {
-  using Header = typename Class::Header;
-  const auto header = file.load<Header>(FileOffset(0));
-  if (!header) {
-    return fail("elf: the file has {} bytes, its header alone has {}", file.size(), sizeof(Header));
-  }
-  if (header->e_type != ET_CORE) {
-    return fail("elf: type {}, a core file ({}) is expected", header->e_type, ET_CORE);
-  }
-  // e_ehsize is not looked at: QEMU up to 7.2 writes 8 there. Nor is any version: VirtualBox writes
-  // 0.
-  const std::uint64_t stride = header->e_phentsize;
-  if (stride < sizeof(typename Class::Segment)) {
-    return fail("elf: program headers of {} bytes, at least {} are expected", stride,
-                sizeof(typename Class::Segment));
-  }
-  Core core(file, header->e_machine);
-  const std::uint64_t count = segment_count<Class>(file, *header, core);
-  FileOffset at(header->e_phoff);
-  for (std::uint64_t i = 0; i < count; ++i, at = at + stride) {
-    const auto segment = load_segment<Class>(file, i, at);
-    if (!segment) {
-      core.note_cut_table(count, i);
-      break;
+  Result<Contents> read() {
+    using Header = typename Class::Header;
+    const auto header = file_.load<Header>(FileOffset(0));
+    if (!header) {
+      return fail("elf: the file has {} bytes, its header alone has {}", file_.size(),
+                  sizeof(Header));
     }
-    if (!core.add(*segment)) break;
+    const std::uint16_t type = order_(header->e_type);
+    if (type != ET_CORE) return fail("elf: type {}, a core file ({}) is expected", type, ET_CORE);
+    // e_ehsize is not looked at: QEMU up to 7.2 writes 8 there. Nor is any version: VirtualBox
+    // writes 0.
+    const std::uint64_t stride = order_(header->e_phentsize);
+    if (stride < sizeof(typename Class::Segment)) {
+      return fail("elf: program headers of {} bytes, at least {} are expected", stride,
+                  sizeof(typename Class::Segment));
+    }
+    Core core(file_, order_(header->e_machine), order_);
+    const std::uint64_t count = segment_count(*header, core);
+    FileOffset at(order_(header->e_phoff));
+    for (std::uint64_t i = 0; i < count; ++i, at = at + stride) {
+      const auto segment = load_segment(i, at);
+      if (!segment) {
+        core.note_cut_table(count, i);
+        break;
+      }
+      if (!core.add(*segment)) break;
+    }
+    return std::move(core).finish();
   }
-  return std::move(core).finish();
-}
+
+ private:
+  [[nodiscard]] std::optional<Segment> load_segment(std::uint64_t index, FileOffset at) const {
+    const auto header = file_.load<typename Class::Segment>(at);
+    if (!header) return std::nullopt;
+    Segment segment;
+    segment.index = index;
+    segment.at = at;
+    segment.type = order_(header->p_type);
+    segment.offset = FileOffset(order_(header->p_offset));
+    segment.virtual_address = order_(header->p_vaddr);
+    segment.physical = PhysAddr(order_(header->p_paddr));
+    segment.stored = order_(header->p_filesz);
+    segment.size = order_(header->p_memsz);
+    return segment;
+  }
+
+  /// The number of program headers. A file with too many for e_phnum has PN_XNUM there and the
+  /// number in section 0 (System V ABI supplement; QEMU's dumps with the guest's paging).
+  std::uint64_t segment_count(const typename Class::Header& header, Core& core) const {
+    const std::uint16_t count = order_(header.e_phnum);
+    if (count != PN_XNUM) return count;
+    const std::uint64_t at = order_(header.e_shoff);
+    const auto section = file_.load<typename Class::Section>(FileOffset(at));
+    if (at != 0 && section && section->sh_info != 0) return order_(section->sh_info);
+    core.warn(
+        fmt::format("elf: the number of program headers should be in section 0 at {:#x}, which "
+                    "is not there; {} are taken",
+                    at, PN_XNUM));
+    return PN_XNUM;
+  }
+
+  const FileView& file_;
+  const ByteOrder order_;
+};
 
 }  // namespace
 
@@ -227,14 +241,14 @@ bool sniff(Bytes head) {
 }
 
 Result<Contents> open(FileView file) {
-  const auto byte_order = file.load<std::uint8_t>(FileOffset(EI_DATA));
-  if (byte_order == ELFDATA2MSB) return fail("elf: big-endian, only little-endian files are read");
-  if (byte_order && byte_order != ELFDATA2LSB) {
-    return fail("elf: byte order {}, {} is expected", *byte_order, ELFDATA2LSB);
+  const auto data = file.load<std::uint8_t>(FileOffset(EI_DATA));
+  if (data && data != ELFDATA2LSB && data != ELFDATA2MSB) {
+    return fail("elf: byte order {}, {} or {} is expected", *data, ELFDATA2LSB, ELFDATA2MSB);
   }
+  const ByteOrder order(data == ELFDATA2MSB);
   const auto file_class = file.load<std::uint8_t>(FileOffset(EI_CLASS));
-  if (file_class == ELFCLASS32) return open_class<Class32>(file);
-  if (file_class == ELFCLASS64 || !file_class) return open_class<Class64>(file);
+  if (file_class == ELFCLASS32) return Reader<Class32>(file, order).read();
+  if (file_class == ELFCLASS64 || !file_class) return Reader<Class64>(file, order).read();
   return fail("elf: class {}, {} or {} is expected", *file_class, ELFCLASS32, ELFCLASS64);
 }
 

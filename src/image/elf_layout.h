@@ -2,11 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What an ELF core of a machine has on disk beyond <elf.h>: the notes with the CPUs' registers.
+// What an ELF core of a machine has on disk beyond <elf.h>: its byte order, and the notes with the
+// CPUs' registers.
 
 #include <elf.h>
 
 #include <array>
+#include <bit>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 
@@ -25,6 +28,24 @@ struct Class64 {
 };
 static_assert(sizeof(Elf64_Ehdr) == 64 && sizeof(Elf64_Phdr) == 56 && sizeof(Elf64_Nhdr) == 12);
 static_assert(sizeof(Elf32_Ehdr) == 52 && sizeof(Elf32_Phdr) == 32 && sizeof(Elf32_Nhdr) == 12);
+
+/// Turns the numbers of a file into this host's.
+class ByteOrder {
+ public:
+  constexpr explicit ByteOrder(bool big) : big_(big) {}
+
+  [[nodiscard]] constexpr bool is_big() const { return big_; }
+  template <std::unsigned_integral T>
+  [[nodiscard]] constexpr T operator()(T value) const {
+    if (big_ == (std::endian::native == std::endian::big)) return value;
+    if constexpr (sizeof(T) == 2) return __builtin_bswap16(value);
+    if constexpr (sizeof(T) == 4) return __builtin_bswap32(value);
+    if constexpr (sizeof(T) == 8) return __builtin_bswap64(value);
+  }
+
+ private:
+  bool big_;
+};
 
 // The note "QEMU", type 0, one a CPU; 32-bit guests have the same one.
 // Source: QEMU, target/i386/arch_dump.c, QEMUCPUState (version 1; kernel_gs_base since 2.12).

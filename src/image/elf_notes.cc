@@ -31,23 +31,25 @@ bool NoteReader::add(Bytes notes) {
   while (at < notes.size()) {
     const auto header = load<Elf64_Nhdr>(notes, at);  // the same in both classes
     if (!header) return false;
+    const std::uint64_t name_size = order_(header->n_namesz);
+    const std::uint64_t data_size = order_(header->n_descsz);
     const std::uint64_t name_at = at + sizeof *header;
     // No overflow: the lengths have 32 bits, the offset is that of a byte in memory.
-    const std::uint64_t data_at = name_at + align_up(header->n_namesz, kNoteAlignment);
-    const auto name = slice(notes, name_at, header->n_namesz);
-    const auto data = slice(notes, data_at, header->n_descsz);
+    const std::uint64_t data_at = name_at + align_up(name_size, kNoteAlignment);
+    const auto name = slice(notes, name_at, name_size);
+    const auto data = slice(notes, data_at, data_size);
     if (!name || !data) return false;
-    add_note(text_until_nul(*name), header->n_type, *data);
-    at = data_at + align_up(header->n_descsz, kNoteAlignment);
+    add_note(text_until_nul(*name), order_(header->n_type), *data);
+    at = data_at + align_up(data_size, kNoteAlignment);
   }
   return true;
 }
 
 void NoteReader::add_note(std::string_view name, std::uint32_t type, Bytes data) {
   if (name == "QEMU" && type == 0) {
-    add_qemu_cpu(data);
+    if (!order_.is_big()) add_qemu_cpu(data);
   } else if (name == "CORE" && type == NT_PRSTATUS) {
-    add_status(data);
+    if (!order_.is_big()) add_status(data);
   } else if (name == "VMCOREINFO" && !vmcoreinfo_ && data.size() <= kLongestVmcoreinfo) {
     vmcoreinfo_ = std::string(text_until_nul(data));
   }

@@ -8,14 +8,16 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "image/elf_layout.h"
 #include "image/image.h"
 
 namespace engram::image::elf {
 
-/// Collects the facts of all PT_NOTE segments of one file. Notes that it does not know are skipped.
+/// Collects the facts of all PT_NOTE segments of one file. Notes that it does not know are skipped;
+/// CPUs of big-endian machines are among them.
 class NoteReader {
  public:
-  explicit NoteReader(std::uint16_t machine) : machine_(machine) {}
+  NoteReader(std::uint16_t machine, ByteOrder order) : machine_(machine), order_(order) {}
 
   /// False if the notes end in the middle of one; those before it are kept.
   bool add(Bytes notes);
@@ -30,6 +32,7 @@ class NoteReader {
   void add_status(Bytes data);
 
   const std::uint16_t machine_;
+  const ByteOrder order_;
   std::vector<CpuRegisters> qemu_;
   std::vector<CpuRegisters> status_;
   std::optional<std::string> vmcoreinfo_;

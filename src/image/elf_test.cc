@@ -14,7 +14,7 @@ namespace engram::image {
 namespace {
 
 using namespace test;
-using guest::Stop;
+using guest::MemoryErrc;
 using testing::HasSubstr;
 
 constexpr std::uint64_t kQemuRip = 0xffffffff81234567;
@@ -65,8 +65,8 @@ Result<Image> open(const Buffer& bytes) {
   return Image::open(file.path());  // the mapping outlives the name
 }
 
-std::optional<std::byte> byte_at(const Result<Image>& image, std::uint64_t address) {
-  return image->memory().load<std::byte>(PhysAddr(address));
+guest::MemoryResult<std::byte> byte_at(const Result<Image>& image, std::uint64_t address) {
+  return image->memory().read_object<std::byte>(PhysAddr(address));
 }
 
 TEST(Elf, ReadsMemoryAndFacts) {
@@ -78,7 +78,7 @@ TEST(Elf, ReadsMemoryAndFacts) {
   EXPECT_EQ(image->memory().present_bytes(), 0x5000U);
   EXPECT_EQ(byte_at(image, 0), pattern(1, 1)[0]);
   EXPECT_EQ(byte_at(image, 0x102fff), pattern(0x3000, 2).back());
-  EXPECT_EQ(byte_at(image, 0x103000), std::nullopt);
+  EXPECT_FALSE(byte_at(image, 0x103000).has_value());
   ASSERT_EQ(image->ranges().size(), 2U);
   EXPECT_EQ(image->ranges()[1].virtual_address, 0xffff888000100000U);
 
@@ -115,6 +115,47 @@ TEST(Elf, Reads32Bit) {
   EXPECT_EQ(byte_at(image, 0x1fff), pattern(0x1000, 1).back());
   ASSERT_EQ(image->facts().cpus.size(), 1U);
   EXPECT_EQ(image->facts().cpus[0].rip, 0xc0001234U);
+}
+
+void append_big_note(Buffer& notes, std::string_view name, std::uint32_t type, const Buffer& data) {
+  Buffer note;
+  append_note(note, name, type, data);
+  for (auto field = note.begin(); field != note.begin() + 12; field += 4) {
+    std::reverse(field, field + 4);
+  }
+  append(notes, note);
+}
+
+/// Two segments, the higher one first, and notes.
+template <class Traits>
+Buffer big_endian_machine(bool count_in_section) {
+  Buffer all;
+  append_big_note(all, "VMCOREINFO", 0, text("OSRELEASE=6.1.0\n"));
+  append_big_note(all, "QEMU", 0, qemu_note(kQemuRip, 0x4fee000));  // whatever it means there
+  return elf_file<Traits>({{.physical = 0x40000, .data = pattern(0x1000, 2)},
+                           {.physical = 0x1000, .data = pattern(0x1000, 1), .memory_size = 0x2000},
+                           {.type = PT_NOTE, .data = all}},
+                          count_in_section);
+}
+
+template <class Traits>
+class ElfBigEndian : public testing::Test {};
+using BigTraits = testing::Types<Elf64BigTraits, Elf32BigTraits>;
+TYPED_TEST_SUITE(ElfBigEndian, BigTraits);
+
+TYPED_TEST(ElfBigEndian, IsMemoryOfAnUnknownArchitecture) {
+  for (const bool count_in_section : {false, true}) {
+    const auto image = open(big_endian_machine<TypeParam>(count_in_section));
+    ASSERT_TRUE(image.has_value()) << image.error().text;
+    EXPECT_EQ(image->facts().architecture, Architecture::unknown);
+    EXPECT_EQ(image->facts().byte_order, std::endian::big);
+    EXPECT_EQ(image->facts().vmcoreinfo, "OSRELEASE=6.1.0\n");
+    EXPECT_TRUE(image->facts().cpus.empty());
+    EXPECT_EQ(image->memory().present_bytes(), 0x2000U);
+    EXPECT_EQ(byte_at(image, 0x1fff), pattern(0x1000, 1).back());
+    EXPECT_EQ(byte_at(image, 0x40000), pattern(0x1000, 2).front());
+    EXPECT_FALSE(byte_at(image, 0x2000).has_value());
+  }
 }
 
 TEST(Elf, CountInSectionZero) {
@@ -164,7 +205,7 @@ TEST(Elf, WhatOneSegmentLostAnotherMayHave) {
   EXPECT_TRUE(image->truncated());
   EXPECT_EQ(byte_at(image, 0x2000), pattern(1, 2)[0]);
   Buffer to(0x2001);
-  EXPECT_EQ(image->memory().read(PhysAddr(0x1000), to).stop, Stop::unreadable);
+  EXPECT_EQ(image->memory().read(PhysAddr(0x1000), to).stop, MemoryErrc::source_truncated);
 }
 
 TEST(Elf, WhatIsNotStoredIsAbsent) {
@@ -180,7 +221,7 @@ TEST(Elf, WhatIsNotStoredIsAbsent) {
   Buffer to(0x1001);
   const auto outcome = image->memory().read(PhysAddr(0x5000), to);
   EXPECT_EQ(outcome.count, 0x1000U);
-  EXPECT_EQ(outcome.stop, Stop::absent);
+  EXPECT_EQ(outcome.stop, MemoryErrc::invalid_guest_address);
 }
 
 class ElfDamage : public testing::TestWithParam<Damage> {};
@@ -223,8 +264,8 @@ const Damage kDamages[] = {
     // The header.
     {"CutInTheIdent", cut(5), "elf: the file has 5 bytes, its header alone has 64"},
     {"CutInTheHeader", cut(63), "elf: the file has 63 bytes, its header alone has 64"},
-    {"BigEndian", ident(EI_DATA, ELFDATA2MSB), "big-endian"},
-    {"ByteOrder", ident(EI_DATA, 7), "elf: byte order 7, 1 is expected"},
+    {"BigEndianByMistake", ident(EI_DATA, ELFDATA2MSB), "elf: type 1024, a core file (4)"},
+    {"ByteOrder", ident(EI_DATA, 7), "elf: byte order 7, 1 or 2 is expected"},
     {"Class", ident(EI_CLASS, 9), "elf: class 9, 1 or 2 is expected"},
     {"Executable", header_field(&Elf64_Ehdr::e_type, ET_EXEC), "elf: type 2, a core file (4)"},
     {"EntrySizeTooSmall", header_field(&Elf64_Ehdr::e_phentsize, 55),

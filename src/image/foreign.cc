@@ -22,8 +22,6 @@ constexpr Signature kSignatures[] = {
     {"KDUMP   "sv, "a kdump compressed dump"},
     {"DISKDUMP"sv, "a diskdump compressed dump"},
     {"makedumpfile\0"sv, "a flattened kdump (makedumpfile -F)"},
-    {"PAGEDU64"sv, "a Windows crash dump (64-bit)"},
-    {"PAGEDUMP"sv, "a Windows crash dump (32-bit)"},
     {"MDMP"sv, "a Windows minidump of a process"},
     {"HIBR"sv, "a Windows hibernation file"},
     {"hibr"sv, "a Windows hibernation file"},
@@ -74,7 +72,8 @@ bool sniff(Bytes head) {
 Result<Contents> open(FileView file) {
   const Signature* const signature = find(file.copy(FileOffset(0), kHeadSize));
   if (signature == nullptr) return fail("the file changed while it was opened");
-  return fail("{}: this format is not read yet; ELF core, LiME and raw are", signature->name);
+  return fail("{}: this format is not read yet; ELF core, LiME, Windows crash dump and raw are",
+              signature->name);
 }
 
 }  // namespace engram::image::foreign

@@ -10,6 +10,7 @@
 
 #include "image/formats.h"
 #include "image/overlap.h"
+#include "mapping/whole_file.h"
 
 namespace engram::image {
 namespace {
@@ -76,26 +77,29 @@ std::uint64_t host_bytes(const guest::Memory& memory) {
 }  // namespace
 
 Result<Image> Image::open(const std::string& path) {
-  ENGRAM_TRY(auto mapped, mapping::FileMapping::open(path));
-  const auto owner = std::make_shared<const mapping::FileMapping>(std::move(mapped));
-  const FileView file(owner->bytes());
-  if (file.size() == 0) return fail("{}: the file is empty", path);
+  ENGRAM_TRY(auto mapped, mapping::map_whole_file(path));
+  const auto owner = std::make_shared<const mapping::Mapping<mapping::ReadOnly>>(std::move(mapped));
+  const FileView file(owner->unsafe_exclusive_bytes());
   auto contents = read_contents(file);
   if (!contents) return fail("{}: {}", path, contents.error().text);
+  return make(path, file.size(), std::move(*contents), owner);
+}
 
+Result<Image> Image::make(const std::string& path, std::uint64_t file_size, Contents contents,
+                          std::shared_ptr<const void> owner) {
   Image image;
   image.path_ = path;
-  image.file_size_ = file.size();
-  image.contents_ = std::move(*contents);
+  image.file_size_ = file_size;
+  image.contents_ = std::move(contents);
   std::vector<Region> regions = std::exchange(image.contents_.regions, {});
   // What one range has lost another one may have: unreadable regions come last.
   std::stable_partition(regions.begin(), regions.end(),
                         [](const Region& r) { return r.backing != Backing::unreadable; });
-  ENGRAM_TRY(image.memory_, guest::Memory::create(without_overlap(regions), owner));
+  ENGRAM_TRY(image.memory_, guest::Memory::create(without_overlap(regions), std::move(owner)));
   const std::uint64_t used = host_bytes(image.memory_);
-  if (used / kMostUses > file.size()) {
+  if (used / kMostUses > file_size) {
     return fail("{}: {}: ranges of {} bytes together are more than a file of {} bytes can hold",
-                path, image.format(), used, file.size());
+                path, image.format(), used, file_size);
   }
   report_overlaps(image.memory_, regions, image.contents_);
   image.truncated_ = image.contents_.truncated ||

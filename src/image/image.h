@@ -8,13 +8,15 @@
 // In:     a path.
 // Out:    Image: physical memory, ranges as the file declares them, CPU registers, VMCOREINFO.
 // Owner:  Image owns the mapping of the file; the Memory in it keeps that alive, too.
-// Errors: Error from open(): the file cannot be read, is of no known format, or is damaged beyond
-// use.
+// Errors: Error from open() and open_live(): the file cannot be read, is of no known format, or is
+// damaged beyond use.
 //         What can be used with a loss is used, and the loss is said in notices().
 //
 // Formats are recognised by content, in the order of formats.def, never by the file's name.
 
+#include <bit>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,7 +25,6 @@
 #include "base/result.h"
 #include "base/units.h"
 #include "guest/memory.h"
-#include "mapping/mapping.h"
 
 namespace engram::image {
 
@@ -34,14 +35,15 @@ struct CpuRegisters {
   std::uint64_t rip = 0, rsp = 0, rflags = 0;
   /// A PRSTATUS note has the user's value of the interrupted task here, not the kernel's.
   std::uint64_t gs_base = 0;
-  /// Only QEMU's notes have these.
+  /// Only QEMU's notes have these, and Windows crash dumps CR3 alone (the others are 0).
   struct Control {
     std::uint64_t cr0 = 0, cr2 = 0, cr3 = 0, cr4 = 0;
     /// What SWAPGS would load: the kernel's base if the CPU was in user mode. 0 in old notes.
     std::uint64_t kernel_gs_base = 0;
   };
   std::optional<Control> control;
-  std::string source;  ///< the note: "QEMU" or "PRSTATUS"
+  /// The note, "QEMU" or "PRSTATUS", or "DMP" for the header of a Windows crash dump.
+  std::string source;
 };
 
 /// A range as the file declares it (before truncation, merging and overlap are dealt with).
@@ -57,6 +59,7 @@ struct Range {
 /// What a file carries besides memory.
 struct Facts {
   Architecture architecture = Architecture::unknown;  ///< from the header, if it says
+  std::endian byte_order = std::endian::little;       ///< of the values in memory
   std::vector<CpuRegisters> cpus;
   std::optional<std::string> vmcoreinfo;  ///< text of the VMCOREINFO note: KEY=VALUE lines
 };
@@ -69,7 +72,7 @@ struct Notice {
 
 /// The parts that a format's reader fills in.
 struct Contents {
-  std::string format;  ///< "raw", "lime", "elf"
+  std::string format;  ///< "raw", "lime", "elf", "dmp", "live"
   std::vector<Range> ranges;
   std::vector<guest::Region> regions;  ///< may overlap: the first in the list wins
   Facts facts;
@@ -79,9 +82,16 @@ struct Contents {
 
 class Image {
  public:
-  /// Errors: those of FileMapping::open; an empty file; a known format that is not read; text; a
+  /// Errors: those of map_whole_file(); a known format that is not read; text; a
   /// file too small to be a raw image; a file of a known format without any usable range.
   static Result<Image> open(const std::string& path);
+
+  /// The RAM of a guest that QEMU runs, or has paused, from the shared file behind it: its first
+  /// `below_4g` bytes lie at physical address 0, the rest at 4 GiB. Without `below_4g` they lie as
+  /// the first of live_layouts() says (live.h). Errors: those of map_whole_file();
+  /// below_4g is 0, more than 4 GiB, or no whole number of pages.
+  static Result<Image> open_live(const std::string& path,
+                                 std::optional<std::uint64_t> below_4g = std::nullopt);
 
   [[nodiscard]] const std::string& path() const { return path_; }
   [[nodiscard]] const std::string& format() const { return contents_.format; }
@@ -92,13 +102,18 @@ class Image {
   [[nodiscard]] const std::vector<Notice>& notices() const { return contents_.notices; }
   /// The file ends before the data that its headers declare.
   [[nodiscard]] bool truncated() const { return truncated_; }
+  /// Its bytes may change at any time: a machine is running on them.
+  [[nodiscard]] bool is_live() const { return is_live_; }
 
  private:
   Image() = default;
+  static Result<Image> make(const std::string& path, std::uint64_t file_size, Contents contents,
+                            std::shared_ptr<const void> owner);
 
   std::string path_;
   std::uint64_t file_size_ = 0;
   bool truncated_ = false;
+  bool is_live_ = false;
   Contents contents_;
   guest::Memory memory_;
 };

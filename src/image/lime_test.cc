@@ -11,7 +11,7 @@ namespace engram::image {
 namespace {
 
 using namespace test;
-using guest::Stop;
+using guest::MemoryErrc;
 using testing::HasSubstr;
 
 constexpr std::size_t kHeader = 32;
@@ -38,16 +38,16 @@ TEST(Lime, ReadsRangesToTheByte) {
 
   const auto& memory = image->memory();
   EXPECT_EQ(memory.present_bytes(), 0x2800U);
-  EXPECT_EQ(memory.load<std::byte>(PhysAddr(0x1000)), pattern(0x1000, 1).front());
-  EXPECT_EQ(memory.load<std::byte>(PhysAddr(0x1fff)), pattern(0x1000, 1).back());
-  EXPECT_EQ(memory.load<std::byte>(PhysAddr(0x1017ff)), pattern(0x1800, 2).back());
+  EXPECT_EQ(memory.read_object<std::byte>(PhysAddr(0x1000)), pattern(0x1000, 1).front());
+  EXPECT_EQ(memory.read_object<std::byte>(PhysAddr(0x1fff)), pattern(0x1000, 1).back());
+  EXPECT_EQ(memory.read_object<std::byte>(PhysAddr(0x1017ff)), pattern(0x1800, 2).back());
   for (const std::uint64_t hole : {0x0fffULL, 0x2000ULL, 0xfffffULL, 0x101800ULL}) {
-    EXPECT_EQ(memory.load<std::byte>(PhysAddr(hole)), std::nullopt) << hole;
+    EXPECT_FALSE(memory.read_object<std::byte>(PhysAddr(hole)).has_value()) << hole;
   }
   Buffer to(0x100);
   const auto outcome = memory.read(PhysAddr(0x1f80), to);
   EXPECT_EQ(outcome.count, 0x80U);
-  EXPECT_EQ(outcome.stop, Stop::absent);
+  EXPECT_EQ(outcome.stop, MemoryErrc::invalid_guest_address);
 }
 
 TEST(Lime, TakesRangesInAnyOrder) {
@@ -59,9 +59,9 @@ TEST(Lime, TakesRangesInAnyOrder) {
   const TempFile file(bytes);
   const auto image = Image::open(file.path());
   ASSERT_TRUE(image.has_value()) << image.error().text;
-  EXPECT_EQ(image->memory().load<std::byte>(PhysAddr(0x1000)), pattern(1, 1)[0]);
-  EXPECT_EQ(image->memory().load<std::byte>(PhysAddr(~0ULL)), pattern(1, 3)[0]);
-  EXPECT_EQ(image->memory().load<std::byte>(PhysAddr(0x5000)), pattern(1, 4)[0]);
+  EXPECT_EQ(image->memory().read_object<std::byte>(PhysAddr(0x1000)), pattern(1, 1)[0]);
+  EXPECT_EQ(image->memory().read_object<std::byte>(PhysAddr(~0ULL)), pattern(1, 3)[0]);
+  EXPECT_EQ(image->memory().read_object<std::byte>(PhysAddr(0x5000)), pattern(1, 4)[0]);
 }
 
 class LimeDamage : public testing::TestWithParam<Damage> {};
@@ -124,7 +124,7 @@ TEST(Lime, FirstOfOverlappingRangesWins) {
   const auto image = Image::open(file.path());
   ASSERT_TRUE(image.has_value());
   const auto at = [&](std::uint64_t address) {
-    return image->memory().load<std::byte>(PhysAddr(address));
+    return image->memory().read_object<std::byte>(PhysAddr(address));
   };
   EXPECT_EQ(at(0x1800), pattern(0x2000, 2)[0]);
   EXPECT_EQ(at(0x2000), pattern(0x1000, 1)[0]);
@@ -142,7 +142,7 @@ TEST(Lime, RangeWithoutDataIsZero) {
   EXPECT_THAT(notices_of(*image), HasSubstr("[0x1000, 0x2fff] is not stored; taken as zeros"));
   EXPECT_FALSE(image->truncated());
   EXPECT_EQ(image->memory().load_word(PhysAddr(0x2000)), 0U);
-  EXPECT_EQ(image->memory().load<std::byte>(PhysAddr(0x10000)), pattern(1, 1)[0]);
+  EXPECT_EQ(image->memory().read_object<std::byte>(PhysAddr(0x10000)), pattern(1, 1)[0]);
 }
 
 TEST(Lime, DumpOfADumpIsData) {
@@ -159,7 +159,7 @@ TEST(Lime, DumpOfADumpIsData) {
   ASSERT_TRUE(image.has_value());
   EXPECT_EQ(notices_of(*image), "");
   EXPECT_EQ(image->ranges().size(), 2U);
-  EXPECT_EQ(image->memory().load<std::byte>(PhysAddr(0x1000)), page[0]);
+  EXPECT_EQ(image->memory().read_object<std::byte>(PhysAddr(0x1000)), page[0]);
 }
 
 TEST(Lime, ManyTinyRanges) {
@@ -173,7 +173,7 @@ TEST(Lime, ManyTinyRanges) {
   const auto image = Image::open(file.path());
   ASSERT_TRUE(image.has_value());
   EXPECT_EQ(image->memory().present_bytes(), kCount);
-  EXPECT_EQ(image->memory().load<std::byte>(PhysAddr(2UL * 77'777)),
+  EXPECT_EQ(image->memory().read_object<std::byte>(PhysAddr(2UL * 77'777)),
             static_cast<std::byte>(77'777 % 256));
 }
 

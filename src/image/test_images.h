@@ -6,6 +6,7 @@
 
 #include <elf.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <optional>
@@ -84,6 +85,7 @@ struct Elf64Traits {
   using Section = Elf64_Shdr;
   static constexpr std::uint8_t kClass = ELFCLASS64;
   static constexpr std::uint16_t kMachine = EM_X86_64;
+  static constexpr bool kBig = false;
 };
 struct Elf32Traits {
   using Header = Elf32_Ehdr;
@@ -91,7 +93,39 @@ struct Elf32Traits {
   using Section = Elf32_Shdr;
   static constexpr std::uint8_t kClass = ELFCLASS32;
   static constexpr std::uint16_t kMachine = EM_386;
+  static constexpr bool kBig = false;
 };
+struct Elf64BigTraits : Elf64Traits {
+  static constexpr std::uint16_t kMachine = EM_S390;
+  static constexpr bool kBig = true;
+};
+struct Elf32BigTraits : Elf32Traits {
+  static constexpr std::uint16_t kMachine = EM_PPC;
+  static constexpr bool kBig = true;
+};
+
+/// Makes the number's order of bytes in memory that of the file.
+template <bool kBig, class T>
+void to_order(T& value) {
+  if constexpr (kBig) {
+    auto* const bytes = reinterpret_cast<std::byte*>(&value);
+    std::reverse(bytes, bytes + sizeof value);
+  }
+}
+template <bool kBig, class... T>
+void all_to_order(T&... values) {
+  (to_order<kBig>(values), ...);
+}
+template <bool kBig, class Header>
+void header_to_order(Header& h) {
+  all_to_order<kBig>(h.e_type, h.e_machine, h.e_version, h.e_entry, h.e_phoff, h.e_shoff, h.e_flags,
+                     h.e_ehsize, h.e_phentsize, h.e_phnum, h.e_shentsize, h.e_shnum, h.e_shstrndx);
+}
+template <bool kBig, class Segment>
+void segment_to_order(Segment& s) {
+  all_to_order<kBig>(s.p_type, s.p_flags, s.p_offset, s.p_vaddr, s.p_paddr, s.p_filesz, s.p_memsz,
+                     s.p_align);
+}
 
 /// header, section 0 (only if the count needs it), program headers, data.
 template <class Traits = Elf64Traits>
@@ -101,7 +135,7 @@ Buffer elf_file(const std::vector<ElfSegment>& segments, bool count_in_section =
   using Size = decltype(header.e_phoff);
   std::memcpy(header.e_ident, ELFMAG, SELFMAG);
   header.e_ident[EI_CLASS] = Traits::kClass;
-  header.e_ident[EI_DATA] = ELFDATA2LSB;
+  header.e_ident[EI_DATA] = Traits::kBig ? ELFDATA2MSB : ELFDATA2LSB;
   header.e_ident[EI_VERSION] = EV_CURRENT;
   header.e_type = ET_CORE;
   header.e_machine = Traits::kMachine;
@@ -118,10 +152,12 @@ Buffer elf_file(const std::vector<ElfSegment>& segments, bool count_in_section =
     header.e_phoff = static_cast<Size>(sizeof header + sizeof section);
     section.sh_info = static_cast<std::uint32_t>(segments.size());
   }
+  std::uint64_t offset = header.e_phoff + segments.size() * header.e_phentsize;
+  header_to_order<Traits::kBig>(header);
+  to_order<Traits::kBig>(section.sh_info);
   Buffer file;
   append(file, header);
   if (count_in_section) append(file, section);
-  std::uint64_t offset = header.e_phoff + segments.size() * header.e_phentsize;
   for (const ElfSegment& segment : segments) {
     typename Traits::Segment entry = {};
     entry.p_type = segment.type;
@@ -130,6 +166,7 @@ Buffer elf_file(const std::vector<ElfSegment>& segments, bool count_in_section =
     entry.p_paddr = static_cast<Size>(segment.physical);
     entry.p_filesz = static_cast<Size>(segment.file_size.value_or(segment.data.size()));
     entry.p_memsz = static_cast<Size>(segment.memory_size.value_or(segment.data.size()));
+    segment_to_order<Traits::kBig>(entry);
     append(file, entry);
     offset += segment.data.size();
   }

@@ -16,12 +16,21 @@ Session::Session(image::Image image) : image_(std::move(image)) {
 Session::~Session() = default;
 
 Result<LinuxKernel*> Session::linux_kernel() {
-  std::call_once(kernel_once_, [this] {
+  const std::lock_guard lock(kernel_mutex_);
+  if (!kernel_looked_for_) {
+    kernel_looked_for_ = true;
     kernel_ = LinuxKernel::find(image_, diagnostics_);
     if (!kernel_) diagnostics_.add(Level::error, "kernel", kernel_.error().text);
-  });
+  }
   if (!kernel_) return tl::unexpected(kernel_.error());
   return kernel_->get();
+}
+
+void Session::refresh() {
+  if (!image_.is_live() || !kernel_looked_for_) return;
+  if (kernel_ && (*kernel_)->refresh()) return;
+  if (kernel_) diagnostics_.add(Level::warning, "kernel", "not in its place: looked for anew");
+  kernel_looked_for_ = false;
 }
 
 }  // namespace engram::kernel

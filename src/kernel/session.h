@@ -11,8 +11,9 @@
 // Errors: Error from linux_kernel(): none was found (says what was tried). Damage inside is a
 // diagnostics row.
 //
-// The image never changes, so what was computed once is kept. A Session may be shared between
-// threads.
+// The image of a dead machine never changes, so what was computed once is kept. That of a running
+// guest does: what is kept is forgotten by refresh(). A Session may be shared between threads, but
+// for refresh().
 
 #include <memory>
 #include <mutex>
@@ -36,14 +37,20 @@ class Session {
   [[nodiscard]] const image::Image& image() const { return image_; }
   [[nodiscard]] Diagnostics& diagnostics() { return diagnostics_; }
 
-  /// The Linux kernel in the image; looked for once, at the first call.
+  /// The Linux kernel in the image; looked for once, at the first call (and the first after a
+  /// refresh() that did not find it in its place).
   /// Errors: none found. The text says what was tried; the diagnostics have the details.
   Result<LinuxKernel*> linux_kernel();
+
+  /// Makes what is read from now on that of now, if the image is live. Nobody may use the session
+  /// meanwhile, and no cursor or reference that came from it before may be used any more.
+  void refresh();
 
  private:
   image::Image image_;
   Diagnostics diagnostics_;
-  std::once_flag kernel_once_;
+  std::mutex kernel_mutex_;
+  bool kernel_looked_for_ = false;
   Result<std::unique_ptr<LinuxKernel>> kernel_;
 };
 

@@ -2,208 +2,305 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mapping/mapping.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>  // NOLINT(modernize-deprecated-headers): sigaction is that of POSIX
-#include <sys/stat.h>
-#include <unistd.h>
+#include <sys/mman.h>
 
-#include <algorithm>
-#include <atomic>
-#include <cstdlib>
-#include <fstream>
-#include <memory>
-#include <string>
-#include <thread>
-#include <vector>
+#include <array>
+#include <cerrno>
+#include <utility>
 
-#include "base/units.h"
-#include "mapping/guarded.h"
+#include "base/test_file.h"
+#include "mapping/test_vma.h"
 
 namespace engram::mapping {
 namespace {
 
-using testing::HasSubstr;
+using test::rights_of;
+using test::TempFile;
 
-std::byte byte_at(std::size_t index) {
-  return static_cast<std::byte>(index * 7 + index / 4096);
+const std::uint64_t kPage = PageSize::base().bytes();
+
+/// Rights of one page of a mapping.
+std::string page_rights(const HostRange& range, std::uint64_t index) {
+  auto* const start = static_cast<std::byte*>(range.native_range().address);
+  return rights_of({start + index * kPage, kPage});
 }
 
-/// A file of `pages` pages whose bytes are byte_at(offset).
-class GuardedTest : public testing::Test {
- protected:
-  static constexpr std::size_t kPages = 8;
-
-  void SetUp() override {
-    path_ = testing::TempDir() + "engram_mapping_" + std::to_string(::getpid());
-    std::vector<char> data(kPages * kPageSize);
-    for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<char>(byte_at(i));
-    std::ofstream(path_, std::ios::binary).write(data.data(), std::ssize(data));
-    mapped_ = std::make_unique<FileMapping>(*FileMapping::open(path_));
-  }
-  void TearDown() override { ::unlink(path_.c_str()); }
-
-  void cut_to(std::size_t pages) const {
-    ASSERT_EQ(::truncate(path_.c_str(), static_cast<off_t>(pages * kPageSize)), 0);
-  }
-
-  std::string path_;
-  std::unique_ptr<FileMapping> mapped_;
+// What must not compile.
+template <class M>
+concept HasSlice = requires(const M& mapping) {
+  mapping.slice();
+};
+template <class M>
+concept HasExclusiveBytes = requires(M& mapping) {
+  mapping.exclusive_bytes();
+};
+template <class M>
+concept CanMakeExecMut = requires(M&& mapping) {
+  std::move(mapping).make_exec_mut();
+};
+template <class M>
+concept CanCommit = requires(M&& mapping) {
+  std::move(mapping).commit();
+};
+template <class O>
+concept CanMapExecMut = requires(const O& options) {
+  options.template map<ReadWriteExec>();
 };
 
-TEST_F(GuardedTest, CopiesEverySizeAndOffset) {
-  std::vector<std::byte> to(200);
-  for (std::size_t size = 0; size <= 150; ++size) {
-    for (std::size_t offset = 4090; offset < 4102; ++offset) {
-      std::fill(to.begin(), to.end(), std::byte{0xEE});
-      const auto target = MutableBytes(to).first(size);
-      ASSERT_EQ(guarded_copy(target, mapped_->bytes().subspan(offset, size)), size);
-      for (std::size_t i = 0; i < size; ++i) ASSERT_EQ(to[i], byte_at(offset + i)) << size;
-      ASSERT_EQ(to[size], std::byte{0xEE}) << size;
-    }
-  }
+static_assert(!HasSlice<Mapping<NoAccess>> && !HasSlice<Mapping<ReadWrite, Reserved>>);
+static_assert(std::is_same_v<Mapping<ReadOnly>::Slice, ConstVolatileSlice>);
+static_assert(std::is_same_v<Mapping<ReadWrite>::Slice, VolatileSlice<>>);
+static_assert(!HasExclusiveBytes<Mapping<ReadOnly>> && HasExclusiveBytes<Mapping<ReadWrite>>);
+static_assert(!CanMakeExecMut<Mapping<ReadWrite>>);
+static_assert(CanMakeExecMut<Mapping<ReadWrite, Committed, true>>);
+static_assert(!CanMapExecMut<Options> && CanMapExecMut<JitOptions>);
+static_assert(!CanCommit<Mapping<ReadWrite>> && CanCommit<Mapping<ReadWrite, Reserved>>);
+static_assert(!std::is_copy_constructible_v<Mapping<ReadWrite>>);
+static_assert(std::is_nothrow_move_constructible_v<Mapping<ReadWrite>>);
+static_assert(HostMapped<Mapping<ReadOnly>> && HostMapped<AnyMapping>);
+
+TEST(Mapping, Transitions) {
+  auto mapping = Options(kPage).map<ReadWrite>();
+  ASSERT_TRUE(mapping && mapping->slice().write_object<std::uint8_t>(0, 1));
+  auto none = std::move(*mapping).make_none();
+  ASSERT_TRUE(none);
+  EXPECT_EQ(rights_of(none->native_range()), "---p");
+  auto exec = std::move(*none).make_exec_no_flush();
+  ASSERT_TRUE(exec);
+  EXPECT_EQ(rights_of(exec->native_range()), "r-xp");
+  auto writable = std::move(*exec).make_mut();
+  ASSERT_TRUE(writable);
+  EXPECT_EQ(writable->slice().read_object<std::uint8_t>(0).value(), 1);
+  EXPECT_TRUE(mapping->empty() && none->empty() && exec->empty());
 }
 
-TEST_F(GuardedTest, FaultIsAShortCount) {
-  constexpr std::size_t kBorder = 3 * kPageSize;
-  cut_to(3);
-  std::vector<std::byte> to(kPages * kPageSize);
-  for (std::size_t before = 0; before <= 80; ++before) {
-    for (const std::size_t size : {before + 1, before + 3, before + 64, before + 4096}) {
-      const auto from = mapped_->bytes().subspan(kBorder - before, size);
-      ASSERT_EQ(guarded_copy(MutableBytes(to).first(size), from), before) << size;
-      for (std::size_t i = 0; i < before; ++i) ASSERT_EQ(to[i], byte_at(kBorder - before + i));
-    }
-  }
-  EXPECT_EQ(guarded_copy(to, mapped_->bytes()), kBorder);
-  EXPECT_EQ(guarded_copy(to, mapped_->bytes().subspan(kBorder)), 0U);
+#if defined(__x86_64__)
+TEST(Mapping, WrittenCodeRuns) {
+  // mov eax, 42; ret
+  constexpr std::array kCode = {std::byte{0xB8}, std::byte{42}, std::byte{0},
+                                std::byte{0},    std::byte{0},  std::byte{0xC3}};
+  auto mapping = Options(kPage).map<ReadWrite>();
+  ASSERT_TRUE(mapping && mapping->slice().write_exact(0, kCode));
+  const auto code = std::move(*mapping).make_exec();
+  ASSERT_TRUE(code);
+  EXPECT_EQ(reinterpret_cast<int (*)()>(code->native_range().address)(), 42);
+}
+#endif
+
+TEST(Mapping, JitTogglesBothWays) {
+  auto mapping = Options(kPage).jit(JitToken()).map<ReadWrite>();
+  ASSERT_TRUE(mapping);
+  auto both = std::move(*mapping).make_exec_mut();
+  ASSERT_TRUE(both);
+  EXPECT_EQ(rights_of(both->native_range()), "rwxp");
+  EXPECT_TRUE(std::move(*both).make_read_only());
 }
 
-TEST_F(GuardedTest, LoadFaultsToNothing) {
-  cut_to(1);
-  std::uint64_t expected = 0;
-  for (std::size_t i = 8; i-- > 0;) {
-    expected = expected << 8 | std::to_integer<unsigned>(byte_at(kPageSize - 8 + i));
-  }
-  const std::byte* const border = mapped_->bytes().data() + kPageSize;
-  EXPECT_EQ(guarded_load(border - 8), expected);
-  EXPECT_EQ(guarded_load(border - 7), std::nullopt);
-  EXPECT_EQ(guarded_load(border), std::nullopt);
-  EXPECT_EQ(guarded_load(border + 5000), std::nullopt);
-}
-
-TEST_F(GuardedTest, ManyThreadsFaultAtOnce) {
-  cut_to(2);
-  std::atomic<int> wrong = 0;
-  const auto work = [&](std::size_t seed) {
-    std::vector<std::byte> to(3 * kPageSize);
-    for (std::size_t round = 0; round < 2000; ++round) {
-      const std::size_t begin = (seed * 4099 + round * 61) % (3 * kPageSize);
-      const std::size_t expected = begin < 2 * kPageSize ? 2 * kPageSize - begin : 0;
-      const std::size_t count = guarded_copy(to, mapped_->bytes().subspan(begin, to.size()));
-      if (count != expected) ++wrong;
-      if (expected > 0 && to[expected - 1] != byte_at(2 * kPageSize - 1)) ++wrong;
-      if (guarded_load(mapped_->bytes().data() + 2 * kPageSize + begin % kPageSize)) ++wrong;
-    }
+TEST(Mapping, MovedFromIsEmpty) {
+  auto mapping = Options(kPage).map<ReadWrite>();
+  ASSERT_TRUE(mapping);
+  const auto owner = std::move(*mapping);
+  EXPECT_EQ(owner.size(), kPage);
+  EXPECT_EQ(mapping->size(), 0u);
+  EXPECT_EQ(mapping->mapped_size(), 0u);
+  EXPECT_EQ(mapping->native_range(), NativeRange());
+  EXPECT_TRUE(mapping->slice().empty());
+  const auto is_empty = [](const auto& result) {
+    return !result && result.error().code == MemoryErrc::empty;
   };
-  std::vector<std::thread> threads;
-  for (std::size_t i = 0; i < 6; ++i) threads.emplace_back(work, i);
-  for (auto& thread : threads) thread.join();
-  EXPECT_EQ(wrong, 0);
+  EXPECT_TRUE(is_empty(mapping->flush()));
+  EXPECT_TRUE(is_empty(mapping->advise({0, 0}, Advice::random)));
+  EXPECT_TRUE(is_empty(mapping->resident({0, 0})));
+  EXPECT_TRUE(is_empty(mapping->lock()));
+  EXPECT_TRUE(is_empty(mapping->unlock()));
+  EXPECT_TRUE(is_empty(mapping->drop_page_cache({0, 0})));
+  EXPECT_TRUE(is_empty(mapping->discard({0, 0})));
+  EXPECT_TRUE(is_empty(mapping->populate({0, 0})));
+  EXPECT_TRUE(is_empty(mapping->exclusive_bytes()));
+  EXPECT_TRUE(is_empty(mapping->split_off(0)));
+  EXPECT_TRUE(is_empty(mapping->split_to(0)));
+  EXPECT_EQ(mapping->probe({0, 0}).stop, MemoryErrc::empty);
+  const auto changed = std::move(*mapping).make_read_only();
+  ASSERT_FALSE(changed);
+  EXPECT_EQ(changed.error().error.code, MemoryErrc::empty);
 }
 
-[[noreturn]] void leave(int) {
-  ::_exit(42);
-}
-[[noreturn]] void leave_with_info(int, siginfo_t* info, void*) {
-  ::_exit(info->si_code == BUS_ADRERR ? 43 : 1);
-}
-
-/// A fault outside of the guarded functions, after these have been used.
-void fault_elsewhere(const FileMapping& mapped) {
-  static_cast<void>(guarded_load(mapped.bytes().data() + kPageSize));
-  static_cast<void>(*static_cast<const volatile std::byte*>(mapped.bytes().data() + kPageSize));
+TEST(Mapping, ExclusiveBytesOnlyOfPrivateAnonymousMemory) {
+  auto own = Options(10).map<ReadWrite>();
+  auto shared = Options(10).share(Share::shared).map<ReadWrite>();
+  ASSERT_TRUE(own && shared);
+  EXPECT_EQ(own->exclusive_bytes()->size(), 10u);
+  EXPECT_EQ(shared->exclusive_bytes().error().code, MemoryErrc::unsupported);
+  EXPECT_EQ(shared->unsafe_exclusive_bytes().size(), 10u);
 }
 
-class GuardedDeathTest : public GuardedTest {
- protected:
-  void SetUp() override {
-    GuardedTest::SetUp();
-    // A new process, in which the handler has not been installed yet.
-    GTEST_FLAG_SET(death_test_style, "threadsafe");
-    cut_to(1);
-    ::unlink(path_.c_str());  // the process that dies cleans nothing up
+TEST(Mapping, RangesAreChecked) {
+  auto mapping = Options(kPage).map<ReadWrite>();
+  ASSERT_TRUE(mapping);
+  for (const Extent bad : {Extent{0, kPage + 1}, {kPage, 1}, {kPage + 1, 0}}) {
+    EXPECT_EQ(mapping->flush(bad).error().code, MemoryErrc::out_of_bounds);
+    EXPECT_EQ(mapping->advise(bad, Advice::cold).error().code, MemoryErrc::out_of_bounds);
+    EXPECT_EQ(mapping->resident(bad).error().code, MemoryErrc::out_of_bounds);
+    EXPECT_EQ(mapping->lock(bad).error().code, MemoryErrc::out_of_bounds);
+    EXPECT_EQ(mapping->unlock(bad).error().code, MemoryErrc::out_of_bounds);
+    EXPECT_EQ(mapping->populate(bad).error().code, MemoryErrc::out_of_bounds);
+    EXPECT_EQ(mapping->probe(bad).stop, MemoryErrc::out_of_bounds);
+    EXPECT_EQ(mapping->discard(bad).error().code, MemoryErrc::out_of_bounds);
   }
-};
+  EXPECT_EQ(mapping->flush({UINT64_MAX, 2}).error().code, MemoryErrc::range_overflow);
+  // Hints and flushes work on the pages around, and an empty extent is done.
+  EXPECT_TRUE(mapping->flush({1, 1}) && mapping->flush({kPage, 0}, Flush::async));
+  EXPECT_TRUE(mapping->advise({5, 7}, Advice::sequential) && mapping->prefetch({3, 1}));
+  EXPECT_EQ(mapping->resident({kPage - 1, 1}).value(), 0u);
+  EXPECT_TRUE(mapping->populate({kPage - 1, 1}, Prot::write));
+  EXPECT_EQ(mapping->resident({0, 1}).value(), kPage);
+  EXPECT_TRUE(mapping->unlock());
+}
 
-TEST_F(GuardedDeathTest, OtherFaultsGoToThePreviousHandler) {
-  const auto with_handler = [this] {
-    ::signal(SIGBUS, leave);
-    fault_elsewhere(*mapped_);
+TEST(Mapping, ProbeFindsTheLastByteThatIsThere) {
+  const TempFile file(std::vector<std::byte>(8 * kPage, std::byte{1}));
+  const auto mapping = Options(8 * kPage).backing(File::open(file.path()).value()).map<ReadOnly>();
+  ASSERT_TRUE(mapping);
+  EXPECT_EQ(mapping->probe(mapping->all()).count, 8 * kPage);
+  ASSERT_TRUE(file.cut(3 * kPage));
+  const Transfer probed = mapping->probe({10, 8 * kPage - 10});
+  EXPECT_EQ(probed.count, 3 * kPage - 10);
+  EXPECT_EQ(probed.stop, MemoryErrc::source_truncated);
+  EXPECT_EQ(probed.address, 3 * kPage);
+  EXPECT_EQ(mapping->probe({5 * kPage, 1}).count, 0u);
+  EXPECT_TRUE(mapping->populate({0, 3 * kPage}));
+  EXPECT_EQ(mapping->populate(mapping->all()).error().code, MemoryErrc::source_truncated);
+}
+
+TEST(Mapping, DropPageCacheTakesPrivateChangesAway) {
+  const TempFile file(std::vector<std::byte>(2 * kPage, std::byte{1}));
+  auto mapping = Options(2 * kPage).backing(File::open(file.path()).value()).map<ReadWrite>();
+  ASSERT_TRUE(mapping && mapping->slice().write_object<std::uint8_t>(0, 9));
+  EXPECT_EQ(mapping->drop_page_cache({0, 1}).error().code, MemoryErrc::not_page_aligned);
+  ASSERT_TRUE(mapping->drop_page_cache({0, kPage}));
+  EXPECT_EQ(mapping->slice().read_object<std::uint8_t>(0).value(), 1);
+  auto anonymous = Options(kPage).map<ReadWrite>();
+  ASSERT_TRUE(anonymous);
+  EXPECT_EQ(anonymous->drop_page_cache({0, kPage}).error().code, MemoryErrc::unsupported);
+}
+
+TEST(Mapping, MergeComparesTheRecord) {
+  auto mapping = Options(2 * kPage).map<ReadWrite>();
+  ASSERT_TRUE(mapping);
+  auto tail = AnyMapping(mapping->split_off(kPage).value());
+  auto head = AnyMapping(std::move(*mapping));
+  ASSERT_TRUE(tail.protect(Prot::read));
+  auto refused = head.merge(std::move(tail));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().error.code, MemoryErrc::attribute_mismatch);
+  tail = std::move(refused.error().self);
+  ASSERT_TRUE(tail.protect(Prot::read | Prot::write));
+  ASSERT_TRUE(head.merge(std::move(tail)));
+  EXPECT_EQ(head.size(), 2 * kPage);
+}
+
+TEST(Mapping, ReleasedPagesStay) {
+  auto mapping = Options(kPage + 1).guard_pages().map<ReadWrite>();
+  ASSERT_TRUE(mapping);
+  const NativeRange range = std::move(*mapping).release();
+  EXPECT_EQ(range.size, 2 * kPage);
+  EXPECT_TRUE(mapping->empty());
+  EXPECT_EQ(rights_of(range), "rw-p");
+  EXPECT_EQ(::munmap(range.address, range.size), 0);
+}
+
+TEST(Mapping, AFailedUnmapIsCounted) {
+  const std::uint64_t before = unmap_failures();
+  char byte = 0;  // surely not at the start of a page together with the next one
+  const auto unmap_nonsense = [&] {
+    detail::unmap_or_count(&byte + (reinterpret_cast<std::uintptr_t>(&byte) % kPage == 0), 1);
   };
-  EXPECT_EXIT(with_handler(), testing::ExitedWithCode(42), "");
+#ifdef NDEBUG
+  unmap_nonsense();
+  EXPECT_EQ(unmap_failures(), before + 1);
+#else
+  EXPECT_DEATH(unmap_nonsense(), "munmap refused");
+  EXPECT_EQ(unmap_failures(), before);
+#endif
 }
 
-TEST_F(GuardedDeathTest, OtherFaultsGoToThePreviousHandlerWithTheirReason) {
-  const auto with_handler = [this] {
-    struct sigaction action = {};
-    action.sa_sigaction = leave_with_info;
-    action.sa_flags = SA_SIGINFO;
-    ::sigaction(SIGBUS, &action, nullptr);
-    fault_elsewhere(*mapped_);
-  };
-  EXPECT_EXIT(with_handler(), testing::ExitedWithCode(43), "");
+TEST(Reserved, IsCommittedPageByPage) {
+  constexpr std::uint64_t kWindow = std::uint64_t{1} << 36;  // far more than there is memory
+  auto window = Options(kWindow).reserve<ReadWrite>();
+  ASSERT_TRUE(window);
+  const Extent part{5 * kPage, 2 * kPage};
+  EXPECT_EQ(window->slice(part).error().code, MemoryErrc::not_present);
+  ASSERT_TRUE(window->commit(part));
+  EXPECT_TRUE(window->committed(part));
+  EXPECT_FALSE(window->committed({4 * kPage, 2 * kPage}));
+  const auto slice = window->slice(part);
+  ASSERT_TRUE(slice);
+  ASSERT_TRUE(slice->write_object<std::uint8_t>(0, 7));
+  EXPECT_EQ(page_rights(*window, 4), "---p");
+  EXPECT_EQ(page_rights(*window, 6), "rw-p");
+  EXPECT_EQ(window->commit({1, kPage}).error().code, MemoryErrc::not_page_aligned);
+
+  ASSERT_TRUE(window->decommit({5 * kPage, kPage}));
+  EXPECT_EQ(page_rights(*window, 5), "---p");
+  EXPECT_FALSE(window->slice(part));
+  ASSERT_TRUE(window->commit({5 * kPage, kPage}));
+  EXPECT_EQ(window->slice(part)->read_object<std::uint8_t>(0).value(), 0) << "the page came back";
 }
 
-TEST_F(GuardedDeathTest, OtherFaultsAreFatal) {
-  for (const auto disposition : {SIG_DFL, SIG_IGN}) {
-    const auto with_disposition = [&] {
-      ::signal(SIGBUS, disposition);
-      fault_elsewhere(*mapped_);
-    };
-    EXPECT_EXIT(with_disposition(), testing::KilledBySignal(SIGBUS), "");
-  }
+TEST(Reserved, ProtectionReachesWhatIsCommitted) {
+  auto window = Options(4 * kPage).reserve<ReadWrite>();
+  ASSERT_TRUE(window && window->commit({kPage, kPage}));
+  auto readable = std::move(*window).make_read_only();
+  ASSERT_TRUE(readable);
+  EXPECT_EQ(page_rights(*readable, 0), "---p");
+  EXPECT_EQ(page_rights(*readable, 1), "r--p");
+  const auto whole = std::move(*readable).commit();
+  ASSERT_TRUE(whole);
+  EXPECT_EQ(rights_of(whole->native_range()), "r--p");
 }
 
-TEST_F(GuardedDeathTest, SentSignalsKeepTheirMeaning) {
-  const auto send = [this](sighandler_t disposition) {
-    ::signal(SIGBUS, disposition);
-    static_cast<void>(guarded_load(mapped_->bytes().data()));
-    ::raise(SIGBUS);
-    ::_exit(7);
-  };
-  EXPECT_EXIT(send(SIG_DFL), testing::KilledBySignal(SIGBUS), "");
-  EXPECT_EXIT(send(SIG_IGN), testing::ExitedWithCode(7), "");
+TEST(Reserved, CutAndJoinedWithItsCommittedParts) {
+  auto window = Options(4 * kPage).reserve<ReadWrite>();
+  ASSERT_TRUE(window && window->commit({kPage, 2 * kPage}));
+  auto tail = window->split_off(2 * kPage);
+  ASSERT_TRUE(tail);
+  EXPECT_TRUE(window->committed({kPage, kPage}));
+  EXPECT_TRUE(tail->committed({0, kPage}));
+  EXPECT_FALSE(tail->committed({kPage, kPage}));
+  ASSERT_TRUE(window->merge(std::move(*tail)));
+  EXPECT_TRUE(window->committed({kPage, 2 * kPage}));
+  EXPECT_FALSE(window->committed({0, kPage}));
 }
 
-TEST_F(GuardedTest, MappingMoves) {
-  FileMapping other = std::move(*mapped_);
-  EXPECT_EQ(other.bytes().size(), kPages * kPageSize);
-  EXPECT_EQ(other.path(), path_);
-  *mapped_ = std::move(other);
-  EXPECT_EQ(mapped_->bytes()[5], byte_at(5));
-  EXPECT_TRUE(other.bytes().empty());  // NOLINT(bugprone-use-after-move): it is promised
+TEST(AnyMapping, RefusesAtRunTime) {
+  auto mapping = Options(kPage).map_any(Prot::read);
+  ASSERT_TRUE(mapping);
+  EXPECT_EQ(mapping->protect(Prot::read | Prot::write | Prot::exec).error().code,
+            MemoryErrc::jit_needed);
+  EXPECT_EQ(mapping->mutable_slice({0, 1}).error().code, MemoryErrc::access_refused);
+  EXPECT_EQ(mapping->commit().error().code, MemoryErrc::unsupported);
+  EXPECT_TRUE(mapping->slice({0, kPage}));
+  ASSERT_TRUE(mapping->protect(Prot::none));
+  EXPECT_EQ(mapping->slice({0, 1}).error().code, MemoryErrc::access_refused);
+  EXPECT_EQ(mapping->probe({0, 1}).stop, MemoryErrc::access_refused);
+
+  auto reserved = Options(kPage).reserve_any(Prot::read);
+  ASSERT_TRUE(reserved);
+  EXPECT_EQ(reserved->slice({0, 1}).error().code, MemoryErrc::not_present);
+  EXPECT_EQ(reserved->probe({0, 1}).stop, MemoryErrc::unsupported);
+  ASSERT_TRUE(reserved->commit());
+  EXPECT_TRUE(reserved->slice({0, 1}));
 }
 
-TEST(FileMapping, NamesWhatItCannotMap) {
-  const std::string dir = testing::TempDir();
-  EXPECT_THAT(FileMapping::open(dir + "engram_no_such_file").error().text,
-              testing::AllOf(HasSubstr("engram_no_such_file"), HasSubstr("No such file")));
-  EXPECT_THAT(FileMapping::open(dir).error().text, HasSubstr("a directory"));
-  EXPECT_THAT(FileMapping::open("/dev/null").error().text, HasSubstr("a character device"));
-  const std::string pipe = dir + "engram_pipe_" + std::to_string(::getpid());
-  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
-  EXPECT_THAT(FileMapping::open(pipe).error().text, HasSubstr("a pipe"));
-  ::unlink(pipe.c_str());
-}
-
-TEST(FileMapping, EmptyFileHasNoBytes) {
-  const std::string path = testing::TempDir() + "engram_empty_" + std::to_string(::getpid());
-  std::ofstream(path).close();
-  const auto mapped = FileMapping::open(path);
-  ASSERT_TRUE(mapped.has_value());
-  EXPECT_TRUE(mapped->bytes().empty());
-  ::unlink(path.c_str());
+TEST(AnyMapping, ToTypesAndBack) {
+  auto any = AnyMapping(Options(kPage).map<ReadWrite>().value());
+  auto wrong = std::move(any).as<ReadOnly>();
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().error.code, MemoryErrc::attribute_mismatch);
+  auto typed = std::move(wrong.error().self).as<ReadWrite>();
+  ASSERT_TRUE(typed);
+  EXPECT_EQ(typed->size(), kPage);
 }
 
 }  // namespace

@@ -22,14 +22,14 @@ tl::unexpected<Fault> not_an_address(VirtAddr address) {
 tl::unexpected<Fault> entry_fault(const guest::Memory& memory, VirtAddr address, unsigned level,
                                   PhysAddr at) {
   std::array<std::byte, kEntrySize> entry;
-  const bool absent = memory.read(at, entry).stop == guest::Stop::absent;
+  const bool absent = guest::is_absent(memory.read(at, entry).stop);
   const Reason reason = absent ? Reason::table_absent : Reason::table_unreadable;
   return tl::unexpected(Fault{address, reason, level, at, 0});
 }
 
-Fault page_fault(VirtAddr address, PhysAddr physical, guest::Stop stop) {
-  const bool absent = stop == guest::Stop::absent;
-  return {address, absent ? Reason::page_absent : Reason::page_unreadable, 0, physical, 0};
+Fault page_fault(VirtAddr address, PhysAddr physical, mapping::MemoryErrc stop) {
+  return {address, guest::is_absent(stop) ? Reason::page_absent : Reason::page_unreadable, 0,
+          physical, 0};
 }
 
 // A cached step in one word: physical address 51:12, page shift 8:3 (0: a table), rights 2:0.
@@ -255,8 +255,9 @@ std::string to_string(const Fault& fault) {
     return fmt::format("{:#x}: page table of level {} with the entry at {:#x} {}", address,
                        fault.level, at, what);
   };
-  const auto page = [&](guest::Stop stop) {
-    return fmt::format("{:#x}: physical address {:#x} is {}", address, at, guest::to_string(stop));
+  const auto page = [&](bool absent) {
+    return fmt::format("{:#x}: physical address {:#x} is {}", address, at,
+                       guest::absence_text(absent));
   };
   switch (fault.reason) {
     case Reason::non_canonical:
@@ -270,9 +271,9 @@ std::string to_string(const Fault& fault) {
     case Reason::table_unreadable:
       return table("is not readable (the image file is cut or failing)");
     case Reason::page_absent:
-      return page(guest::Stop::absent);
+      return page(true);
     case Reason::page_unreadable:
-      return page(guest::Stop::unreadable);
+      return page(false);
   }
   return fmt::format("{:#x}: unknown fault", address);
 }

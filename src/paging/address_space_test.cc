@@ -97,9 +97,13 @@ class Sdm {
     at_ = at;
     entry_ = 0;
     std::array<std::byte, 8> raw{};
-    const guest::Stop stop = memory_.read(PhysAddr(at), raw).stop;
-    if (stop == guest::Stop::absent) return failed(Reason::table_absent, level).value();
-    if (stop == guest::Stop::unreadable) return failed(Reason::table_unreadable, level).value();
+    const guest::MemoryErrc stop = memory_.read(PhysAddr(at), raw).stop;
+    if (stop == guest::MemoryErrc::invalid_guest_address) {
+      return failed(Reason::table_absent, level).value();
+    }
+    if (stop == guest::MemoryErrc::source_truncated) {
+      return failed(Reason::table_unreadable, level).value();
+    }
     for (unsigned i = 0; i < 8; ++i) entry_ |= std::to_integer<std::uint64_t>(raw[i]) << (8 * i);
     if (bits(entry_, 0, 0) == 0) return failed(Reason::not_present, level).value();
     if (bits(entry_, 1, 1) == 0) rights_.writable = false;

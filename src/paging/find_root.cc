@@ -27,7 +27,7 @@ std::optional<PhysAddr> find_root(const guest::Memory& memory, Mode mode, VirtAd
   if (format == nullptr || !format->is_canonical(known_virtual)) return std::nullopt;
 
   for (const guest::Region& region : memory.regions()) {
-    if (region.backing != guest::Backing::host) continue;          // a root is not all zeros
+    if (!region.is_stored()) continue;                             // a root is not all zeros
     const std::uint64_t before = -region.start.value & kPageMask;  // bytes up to the first frame
     for (std::uint64_t offset = before; offset < region.size; offset += kPageSize) {
       const PhysAddr frame = region.start + offset;

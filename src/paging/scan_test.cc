@@ -12,7 +12,7 @@
 #include <random>
 #include <vector>
 
-#include "mapping/mapping.h"
+#include "mapping/whole_file.h"
 #include "paging/test_memory.h"
 
 namespace engram::paging {
@@ -133,12 +133,12 @@ TEST_F(Scan, GoesOnAfterPagesThatTheFileLost) {
   const auto path =
       std::filesystem::temp_directory_path() / fmt::format("engram_paging_scan_{}", ::getpid());
   std::ofstream(path) << std::string(4 * kPageSize, 'x');
-  const auto file = mapping::FileMapping::open(path).value();
+  const auto file = mapping::map_whole_file(path).value();
   std::filesystem::resize_file(path, kPageSize);
   std::filesystem::remove(path);
   const guest::Memory memory =
       guest::Memory::create(
-          {{PhysAddr(0), 4 * kPageSize, guest::Backing::host, file.bytes().data()},
+          {{PhysAddr(0), 4 * kPageSize, guest::Backing::host, file.unsafe_exclusive_bytes().data()},
            {PhysAddr(4 * kPageSize), kPageSize, guest::Backing::host, bytes_.at(PhysAddr(0))}},
           nullptr)
           .value();

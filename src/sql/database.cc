@@ -98,6 +98,7 @@ Result<std::unique_ptr<Database>> Database::create(kernel::Session* session,
                                                    std::span<const tables::Table* const> tables,
                                                    DatabaseOptions options) {
   auto state = std::make_unique<DatabaseState>();
+  state->session = session;
   state->views = options.views;
   state->functions.lookups = std::move(options.lookups);
   state->functions.diagnostics = session == nullptr ? nullptr : &session->diagnostics();

@@ -22,7 +22,12 @@ class DatabaseState {
     void operator()(sqlite3* opened) const;
   };
 
+  /// Before a statement begins: lets it see a running guest as it is now. Statements that are
+  /// still running go on with what was read for the first of them.
+  void begin_statement();
+
   std::atomic<bool> interrupted = false;
+  kernel::Session* session = nullptr;              ///< null in a database that has only a schema
   std::vector<std::unique_ptr<Binding>> bindings;  ///< addresses are kept by SQLite
   std::span<const ViewSource> views;
   FunctionContext functions;

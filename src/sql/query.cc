@@ -8,6 +8,17 @@
 
 namespace engram::sql {
 
+void DatabaseState::begin_statement() {
+  interrupted.store(false);
+  if (session == nullptr || !session->image().is_live()) return;
+  for (auto* other = sqlite3_next_stmt(connection.get(), nullptr); other != nullptr;
+       other = sqlite3_next_stmt(connection.get(), other)) {
+    if (sqlite3_stmt_busy(other) != 0) return;
+  }
+  for (const auto& binding : bindings) binding->walks.clear();
+  session->refresh();
+}
+
 void Query::Finalizer::operator()(sqlite3_stmt* statement) const {
   sqlite3_finalize(statement);
   // Another statement that is still running loses nothing but what it could have reused.
@@ -26,7 +37,7 @@ Query::Query(Statement statement) : statement_(std::move(statement)) {
 
 Result<bool, QueryError> Query::step() {
   DatabaseState& database = *statement_.get_deleter().database;
-  if (!started_) database.interrupted.store(false);
+  if (!started_) database.begin_statement();
   started_ = true;
   switch (sqlite3_step(statement_.get())) {
     case SQLITE_ROW:

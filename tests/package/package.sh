@@ -19,4 +19,10 @@ wanted=$("$scratch/prefix/bin/engram" query "$dump/dump.lime" "SELECT kernel_ver
 found=$("$scratch/user/kernel_of" "$dump/dump.lime")
 [ -n "$wanted" ] && [ "$found" = "$wanted" ] || { echo "kernel_of: '$found', '$wanted' expected"; exit 1; }
 [ "$("$scratch/user/ranges_of" "$dump/dump.lime" | wc -l)" -ge 2 ] || { echo "ranges_of: too few ranges"; exit 1; }
+
+# The examples are programs of somebody else's, too; each checks what it prints.
+cmake -S "$here/../../examples" -B "$scratch/examples" -G Ninja -DCMAKE_PREFIX_PATH="$scratch/prefix" >/dev/null
+cmake --build "$scratch/examples"
+"$scratch/examples/mapping"
+"$scratch/examples/guest_memory"
 echo "package: installed, found, linked, and $found read"

@@ -44,7 +44,7 @@ class InfoCommand final : public Command {
  public:
   CLI::App* declare(CLI::App& program) override {
     auto* command = program.add_subcommand("info", "Say what an image is and what it holds");
-    command->add_option("IMAGE", image_, "The memory image")->required();
+    add_image_arguments(*command, image_);
     add_format_option(*command, format_);
     return command;
   }
@@ -70,13 +70,13 @@ class InfoCommand final : public Command {
       done = run_sql(image->database(), "SELECT * FROM image_ranges", {**writer, sink}, console,
                      interrupts);
     }
-    if (!done) return report(done.error(), image_, console);
+    if (!done) return report(done.error(), image_.path, console);
     image->report_damage(console);
     return kAnswered;
   }
 
  private:
-  std::string image_;
+  ImageSource image_;
   std::string format_ = "table";
 };
 

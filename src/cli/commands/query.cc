@@ -14,7 +14,7 @@ class QueryCommand final : public Command {
  public:
   CLI::App* declare(CLI::App& program) override {
     auto* command = program.add_subcommand("query", "Run SQL on an image and print the result");
-    command->add_option("IMAGE", image_, "The memory image")->required();
+    add_image_arguments(*command, image_);
     auto* sql = command->add_option(
         "SQL", sql_, "The statements; - or nothing: they are read from standard input");
     command->add_option("-f,--file", file_, "A file with the statements")
@@ -41,7 +41,7 @@ class QueryCommand final : public Command {
     if (!writer) return failed(console, writer.error().text);
     Interrupts interrupts(Interrupts::Mode::first);
     const auto done = run_sql(image->database(), *sql, {**writer, sink}, console, interrupts);
-    if (!done) return report(done.error(), image_, console);
+    if (!done) return report(done.error(), image_.path, console);
     image->report_damage(console);
     return kAnswered;
   }
@@ -58,7 +58,7 @@ class QueryCommand final : public Command {
     return read_all(console.in, "standard input");
   }
 
-  std::string image_;
+  ImageSource image_;
   std::string sql_;
   std::string file_;
   std::string format_ = "table";

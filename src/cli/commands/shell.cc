@@ -14,7 +14,7 @@ class ShellCommand final : public Command {
  public:
   CLI::App* declare(CLI::App& program) override {
     auto* command = program.add_subcommand("shell", "Ask an image many questions");
-    command->add_option("IMAGE", image_, "The memory image")->required();
+    add_image_arguments(*command, image_);
     add_format_option(*command, format_);
     command->footer("\nStatements and dot commands may also come from standard input.");
     return command;
@@ -46,7 +46,7 @@ class ShellCommand final : public Command {
     return kNotAnswered;
   }
 
-  std::string image_;
+  ImageSource image_;
   std::string format_ = "table";
 };
 

@@ -5,6 +5,9 @@
 #include <fmt/core.h>
 
 #include <unordered_set>
+#include <utility>
+
+#include "kernel/linux/live_walk.h"
 
 namespace engram::kernel {
 namespace {
@@ -20,10 +23,9 @@ bool is_pointer(std::uint64_t entry) {
   return (entry & 3U) == 0 && entry != 0;
 }
 
-}  // namespace
-
-std::vector<VirtAddr> walk_list(const Reader& reader, VirtAddr head, std::uint64_t node_offset,
-                                std::string_view what, std::size_t limit) {
+std::vector<VirtAddr> walk_list_at_rest(const Reader& reader, VirtAddr head,
+                                        std::uint64_t node_offset, std::string_view what,
+                                        std::size_t limit) {
   std::vector<VirtAddr> objects;
   std::unordered_set<std::uint64_t> seen;
   auto node = reader.pointer_at(head, what);  // list_head.next comes first in the structure
@@ -50,10 +52,38 @@ std::vector<VirtAddr> walk_list(const Reader& reader, VirtAddr head, std::uint64
   return objects;
 }
 
+}  // namespace
+
+std::vector<VirtAddr> walk_list(const Reader& reader, VirtAddr head, std::uint64_t node_offset,
+                                std::string_view what, std::size_t limit) {
+  if (!reader.is_live()) return walk_list_at_rest(reader, head, node_offset, what, limit);
+  auto walked = until_whole<VirtAddr>([&] { return try_list(reader, head, node_offset, limit); });
+  report_walk(reader, what, head, walked.settled, walked.tries);
+  if (walked.settled != Settled::still) return std::move(walked.found);
+  return walk_list_at_rest(reader, head, node_offset, what, limit);  // which says what is damaged
+}
+
 struct XArrayWalker::Walk {
+  Reader reader;
   std::string_view what;
   const std::function<bool(std::uint64_t, VirtAddr)>& visit;
-  std::unordered_set<std::uint64_t> seen;
+  std::unordered_set<std::uint64_t> seen = {};
+  bool is_good = true;
+  /// The words that lead to the node that is being read, with what they held.
+  std::vector<std::pair<VirtAddr, std::uint64_t>> path = {};
+
+  void report(VirtAddr node, std::string_view reason) {
+    is_good = false;
+    reader.report(what, node, reason);
+  }
+  /// A node that the guest took out was perhaps used anew before it was read: those that are still
+  /// reached by the same words were not.
+  void look_again_at_path() {
+    for (const auto& [at, value] : path) {
+      const auto word = reader.space().load<std::uint64_t>(at);
+      if (!word || *word != value) is_good = false;
+    }
+  }
 };
 
 XArrayWalker::XArrayWalker(const types::TypeDb& types, Reader reader) : reader_(reader) {
@@ -69,43 +99,62 @@ XArrayWalker::XArrayWalker(const types::TypeDb& types, Reader reader) : reader_(
 
 void XArrayWalker::walk(VirtAddr xarray, std::string_view what,
                         const std::function<bool(std::uint64_t, VirtAddr)>& visit) const {
-  const auto head = reader_.get(xarray, head_);
+  Walk walk{reader_, what, visit};
+  walk_from(xarray, walk);
+}
+
+bool XArrayWalker::try_walk(VirtAddr xarray,
+                            const std::function<bool(std::uint64_t, VirtAddr)>& visit) const {
+  Walk walk{reader_.quiet(), {}, visit};
+  walk_from(xarray, walk);
+  return walk.is_good;
+}
+
+void XArrayWalker::walk_from(VirtAddr xarray, Walk& walk) const {
+  const auto head = walk.reader.get(xarray, head_);
+  if (!head) walk.is_good = false;
   if (!head || !*head || !slots_ || slot_count_ == 0) return;
   if (is_pointer(head->value)) {  // a single entry at index 0 needs no node
-    visit(0, *head);
+    walk.visit(0, *head);
     return;
   }
   if (!is_node(head->value)) return;
-  Walk walk{what, visit, {}};
+  walk.path.emplace_back(xarray + *head_.offset, head->value);
   visit_node(walk, VirtAddr(head->value - 2), 0, 64);
 }
 
 bool XArrayWalker::visit_node(Walk& walk, VirtAddr node, std::uint64_t first_index,
                               int parent_shift) const {
-  const auto shift = reader_.get(node, shift_);
-  if (!shift) return true;
+  const auto shift = walk.reader.get(node, shift_);
+  if (!shift) {
+    walk.is_good = false;
+    return true;
+  }
   // A child's shift is smaller than its parent's: that bounds the depth, whatever the image says.
   if (*shift >= parent_shift || *shift >= 64) {
-    reader_.report(
-        walk.what, node,
-        fmt::format("XArray node with shift {} below one with shift {}", *shift, parent_shift));
+    walk.report(node, fmt::format("XArray node with shift {} below one with shift {}", *shift,
+                                  parent_shift));
     return true;
   }
   if (!walk.seen.insert(node.value).second || walk.seen.size() > kNodeLimit) {
-    reader_.report(walk.what, node, "XArray node reached twice, or too many nodes");
+    walk.report(node, "XArray node reached twice, or too many nodes");
     return true;
   }
   std::uint64_t slots[kSlotCountLimit] = {};
   const auto bytes =
       std::as_writable_bytes(std::span(slots, static_cast<std::size_t>(slot_count_)));
   if (const auto read = reader_.space().read_exact(node + *slots_, bytes); !read) {
-    reader_.report(walk.what, node, paging::to_string(read.error()));
+    walk.report(node, paging::to_string(read.error()));
     return true;
   }
+  if (reader_.is_live()) walk.look_again_at_path();
   for (std::uint64_t slot = 0; slot < slot_count_; ++slot) {
     const std::uint64_t index = first_index + (slot << *shift);
     if (*shift != 0 && is_node(slots[slot])) {
-      if (!visit_node(walk, VirtAddr(slots[slot] - 2), index, *shift)) return false;
+      walk.path.emplace_back(node + *slots_ + slot * 8, slots[slot]);
+      const bool go_on = visit_node(walk, VirtAddr(slots[slot] - 2), index, *shift);
+      walk.path.pop_back();
+      if (!go_on) return false;
     } else if (is_pointer(slots[slot])) {
       if (!walk.visit(index, VirtAddr(slots[slot]))) return false;
     }

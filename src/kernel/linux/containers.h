@@ -16,7 +16,8 @@ namespace engram::kernel {
 /// The objects on a circular list (struct list_head), the head left out, in list order.
 /// `node_offset` is where the list_head lies in an object, in bytes. The walk ends at the head, at
 /// a link that cannot be read, at an object seen before or after `limit` objects; the last three
-/// are one diagnostics row.
+/// are one diagnostics row. A list of a running guest is walked until nothing changed on the way
+/// (live_walk.h).
 [[nodiscard]] std::vector<VirtAddr> walk_list(const Reader& reader, VirtAddr head,
                                               std::uint64_t node_offset, std::string_view what,
                                               std::size_t limit = 1U << 22U);
@@ -32,8 +33,13 @@ class XArrayWalker {
   void walk(VirtAddr xarray, std::string_view what,
             const std::function<bool(std::uint64_t, VirtAddr)>& visit) const;
 
+  /// One try at an XArray that may change meanwhile. False if something may have been passed over:
+  /// a node on the way was replaced, or is damaged. Reports nothing.
+  bool try_walk(VirtAddr xarray, const std::function<bool(std::uint64_t, VirtAddr)>& visit) const;
+
  private:
   struct Walk;
+  void walk_from(VirtAddr xarray, Walk& walk) const;
   bool visit_node(Walk& walk, VirtAddr node, std::uint64_t first_index, int parent_shift) const;
 
   Reader reader_;

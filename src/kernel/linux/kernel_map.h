@@ -34,11 +34,18 @@ struct MemoryLayout {
   std::string kaslr_source;
 };
 
+/// How far to look for a kernel.
+enum class Effort : std::uint8_t {
+  all,    ///< as long as there is memory
+  quick,  ///< what notes name, and the first MiB, where the kernel's own trampoline is
+};
+
 /// Offers candidates until `accept` returns true: first roots that the image's notes name, then
 /// those that a scan of physical memory finds, in order of their address. Says in the diagnostics
 /// what was tried.
 void for_each_kernel_map(const image::Image& image, Diagnostics& diagnostics,
-                         const std::function<bool(const KernelMap&)>& accept);
+                         const std::function<bool(const KernelMap&)>& accept,
+                         Effort effort = Effort::all);
 
 /// The kernel's own root (init_mm's), given its symbols and a root that maps at least the kernel
 /// image. Nothing if the symbols do not name it or it does not map the image to the same place.

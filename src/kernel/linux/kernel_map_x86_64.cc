@@ -171,14 +171,15 @@ std::optional<PhysAddr> image_table(const guest::Memory& memory, unsigned levels
 // real-mode trampoline's root below 1 MiB (trampoline_pgd in arch/x86/realmode/init.c shares the
 // last entry of init_top_pgt), so that the scan ends after some hundred pages and its cost does not
 // grow with the image.
-bool offer_scan(const guest::Memory& memory, Offer& offer) {
+bool offer_scan(const guest::Memory& memory, Offer& offer, PhysAddr last) {
   std::set<std::pair<PhysAddr, unsigned>> seen;  // tables of an image, and levels above
   for (const auto& region : memory.regions()) {
-    if (region.backing != guest::Backing::host) continue;
+    if (!region.is_stored()) continue;
     const std::uint64_t first = align_up(region.start.value, kPageSize) - region.start.value;
     for (std::uint64_t at = first; at < region.size && region.size - at >= kPageSize;
          at += kPageSize) {
       const PhysAddr page = region.start + at;
+      if (page > last) return false;
       if (!next_table(memory, page, 511)) continue;
       for (const unsigned levels : {4U, 5U}) {
         const auto table = image_table(memory, levels, page);
@@ -224,11 +225,12 @@ std::optional<std::string_view> vmcoreinfo_value(std::string_view vmcoreinfo,
 }
 
 void for_each_kernel_map(const image::Image& image, Diagnostics& diagnostics,
-                         const std::function<bool(const KernelMap&)>& accept) {
+                         const std::function<bool(const KernelMap&)>& accept, Effort effort) {
   Offer offer(image.memory(), diagnostics, accept);
   if (offer_vmcoreinfo(image.facts(), offer)) return;
   if (offer_registers(image.facts(), offer)) return;
-  if (offer_scan(image.memory(), offer)) return;
+  const PhysAddr last(effort == Effort::quick ? kMiB - 1 : ~std::uint64_t{0});
+  if (offer_scan(image.memory(), offer, last)) return;
   diagnostics.add(
       Level::error, "kernel",
       fmt::format("no root found: VMCOREINFO note: {}; CPU registers in notes: {}; scan of {} MiB",

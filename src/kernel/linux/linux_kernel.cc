@@ -73,11 +73,11 @@ const char* encoding_name(types::AddressEncoding encoding) {
 }  // namespace
 
 Result<std::unique_ptr<LinuxKernel>> LinuxKernel::find(const image::Image& image,
-                                                       Diagnostics& diagnostics) {
+                                                       Diagnostics& diagnostics, Effort effort) {
   std::unique_ptr<LinuxKernel> kernel;
   std::string why = "nothing in it looks like the page tables of a kernel";
-  bool searched_memory = false;
-  for_each_kernel_map(image, diagnostics, [&](const KernelMap& found) {
+  bool searched_memory = effort == Effort::quick;
+  const auto accept = [&](const KernelMap& found) {
     const paging::AddressSpace space(image.memory(), found.mode, found.root);
     auto kallsyms = types::find_kallsyms(space, found.image, diagnostics);
     if (!kallsyms) {
@@ -108,7 +108,7 @@ Result<std::unique_ptr<LinuxKernel>> LinuxKernel::find(const image::Image& image
           "image";
       return false;
     }
-    kernel.reset(new LinuxKernel(image.memory(), diagnostics, map, std::move(symbols),
+    kernel.reset(new LinuxKernel(image, diagnostics, map, std::move(symbols),
                                  std::move(symbols_source), std::move(types->db),
                                  std::move(types->source)));
     kernel->check_extent();
@@ -116,21 +116,23 @@ Result<std::unique_ptr<LinuxKernel>> LinuxKernel::find(const image::Image& image
     kernel->layout_ =
         memory_layout(kernel->space_, kernel->map_, kernel->symbols_, kernel->vmcoreinfo_);
     return true;
-  });
+  };
+  for_each_kernel_map(image, diagnostics, accept, effort);
   if (!kernel) return fail("no Linux kernel found in the image: {}", why);
   return kernel;
 }
 
-LinuxKernel::LinuxKernel(const guest::Memory& memory, Diagnostics& diagnostics, KernelMap map,
+LinuxKernel::LinuxKernel(const image::Image& image, Diagnostics& diagnostics, KernelMap map,
                          types::SymbolTable symbols, std::string symbols_source,
                          types::TypeDb types, std::string types_source)
     : map_(std::move(map)),
-      space_(memory, map_.mode, map_.root),
-      reader_(space_, diagnostics),
+      space_(image.memory(), map_.mode, map_.root),
+      reader_(space_, diagnostics, image.is_live()),
       symbols_(std::move(symbols)),
       symbols_source_(std::move(symbols_source)),
       types_(std::move(types)),
-      types_source_(std::move(types_source)) {}
+      types_source_(std::move(types_source)),
+      banner_(banner()) {}
 
 LinuxKernel::~LinuxKernel() = default;
 
@@ -173,10 +175,34 @@ void LinuxKernel::check_extent() const {
   }
 }
 
+std::optional<PhysAddr> LinuxKernel::end_of_memory() const {
+  constexpr std::uint64_t kMostFrames = (std::uint64_t{1} << 52U) / kPageSize;
+  const auto symbol = symbols_.address_of("max_pfn");
+  if (!symbol) return std::nullopt;
+  const auto frames = space_.load<std::uint64_t>(*symbol);
+  if (!frames || *frames > kMostFrames) return std::nullopt;
+  return PhysAddr(*frames * kPageSize);
+}
+
+/// Which kernel this is; it lies in the kernel image itself and never changes.
+std::string LinuxKernel::banner() const {
+  constexpr std::size_t kLongest = 512;
+  const auto symbol = symbols_.address_of("linux_banner");
+  auto text = symbol ? space_.load_text(*symbol, kLongest) : std::string();
+  return text ? std::move(*text) : std::string();
+}
+
+bool LinuxKernel::refresh() {
+  space_ = paging::AddressSpace(space_.memory(), map_.mode, map_.root);
+  changing_ = std::make_unique<Changing>();
+  return banner() == banner_;
+}
+
 const types::SymbolTable& LinuxKernel::module_symbols() {
-  std::call_once(module_symbols_once_,
-                 [this] { module_symbols_ = read_module_symbols(reader_, types_, symbols_); });
-  return module_symbols_;
+  std::call_once(changing_->module_symbols_once, [this] {
+    changing_->module_symbols = read_module_symbols(reader_, types_, symbols_);
+  });
+  return changing_->module_symbols;
 }
 
 std::optional<std::string> LinuxKernel::symbolize(VirtAddr address) {
@@ -212,9 +238,9 @@ const ProcessStrings& LinuxKernel::process_strings() {
 }
 
 const Tasks& LinuxKernel::tasks() {
-  std::call_once(tasks_once_,
-                 [this] { tasks_ = std::make_unique<Tasks>(reader_, types_, symbols_); });
-  return *tasks_;
+  std::call_once(changing_->tasks_once,
+                 [this] { changing_->tasks = std::make_unique<Tasks>(reader_, types_, symbols_); });
+  return *changing_->tasks;
 }
 
 paging::AddressSpace LinuxKernel::space_at(PhysAddr root) const {

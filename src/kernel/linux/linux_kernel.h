@@ -34,7 +34,8 @@ class LinuxKernel {
 
   /// Errors: no kernel in the image; the text says how far the best candidate came.
   static Result<std::unique_ptr<LinuxKernel>> find(const image::Image& image,
-                                                   Diagnostics& diagnostics);
+                                                   Diagnostics& diagnostics,
+                                                   Effort effort = Effort::all);
 
   /// The kernel's own address space: the kernel half and nothing else.
   [[nodiscard]] const paging::AddressSpace& space() const { return space_; }
@@ -64,12 +65,21 @@ class LinuxKernel {
   /// The space of a task: its own root if it has one, else the kernel's.
   [[nodiscard]] paging::AddressSpace space_at(PhysAddr root) const;
 
+  /// The end of the memory that the kernel uses (max_pfn); nothing if it cannot be read.
+  [[nodiscard]] std::optional<PhysAddr> end_of_memory() const;
+
+  /// Forgets what a running guest may have changed: lists of objects, translations, symbols of
+  /// modules. No reference to those may be in use. False if the kernel is not there any more (the
+  /// guest was started anew): nothing of this object is of use then.
+  [[nodiscard]] bool refresh();
+
  private:
-  LinuxKernel(const guest::Memory& memory, Diagnostics& diagnostics, KernelMap map,
+  LinuxKernel(const image::Image& image, Diagnostics& diagnostics, KernelMap map,
               types::SymbolTable symbols, std::string symbols_source, types::TypeDb types,
               std::string types_source);
   void read_vmcoreinfo(const image::Facts& facts);
   void check_extent() const;
+  [[nodiscard]] std::string banner() const;
 
   KernelMap map_;
   paging::AddressSpace space_;
@@ -81,9 +91,16 @@ class LinuxKernel {
   std::optional<std::string> vmcoreinfo_;
   MemoryLayout layout_;
 
-  std::once_flag module_symbols_once_, tasks_once_, paths_once_, process_strings_once_;
-  types::SymbolTable module_symbols_;
-  std::unique_ptr<Tasks> tasks_;
+  /// What is made of objects that come and go.
+  struct Changing {
+    std::once_flag module_symbols_once, tasks_once;
+    types::SymbolTable module_symbols;
+    std::unique_ptr<Tasks> tasks;
+  };
+  std::unique_ptr<Changing> changing_ = std::make_unique<Changing>();
+  std::string banner_;  ///< of a running guest's kernel, when it was found
+
+  std::once_flag paths_once_, process_strings_once_;
   std::unique_ptr<Paths> paths_;
   std::unique_ptr<ProcessStrings> process_strings_;
 };

@@ -57,6 +57,7 @@ std::optional<VirtAddr> Reader::pointer_at(VirtAddr address, std::string_view wh
 }
 
 void Reader::report(std::string_view what, VirtAddr object, std::string_view reason) const {
+  if (is_quiet_) return;
   diagnostics_.add(Level::warning, std::string(what), std::string(reason), object.value);
 }
 

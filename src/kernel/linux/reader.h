@@ -16,9 +16,17 @@ namespace engram::kernel {
 
 class Reader {
  public:
-  /// Borrows both.
-  Reader(const paging::AddressSpace& space, Diagnostics& diagnostics)
-      : space_(space), diagnostics_(diagnostics) {}
+  /// Borrows both. `is_live`: the memory may change between two reads.
+  Reader(const paging::AddressSpace& space, Diagnostics& diagnostics, bool is_live = false)
+      : space_(space), diagnostics_(diagnostics), is_live_(is_live) {}
+
+  /// The same without reports: for tries that are repeated if they fail.
+  [[nodiscard]] Reader quiet() const {
+    Reader reader = *this;
+    reader.is_quiet_ = true;
+    return reader;
+  }
+  [[nodiscard]] bool is_live() const { return is_live_; }
 
   [[nodiscard]] const paging::AddressSpace& space() const { return space_; }
   [[nodiscard]] Diagnostics& diagnostics() const { return diagnostics_; }
@@ -60,6 +68,8 @@ class Reader {
 
   const paging::AddressSpace& space_;
   Diagnostics& diagnostics_;
+  bool is_live_;
+  bool is_quiet_ = false;
 };
 
 }  // namespace engram::kernel

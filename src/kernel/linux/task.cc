@@ -14,9 +14,8 @@ constexpr std::uint32_t kKernelThread = 0x00200000;  // PF_KTHREAD, include/linu
 constexpr std::int32_t kPidLimit =
     4 * 1024 * 1024;  // PID_MAX_LIMIT on 64 bit, include/linux/threads.h
 constexpr std::uint32_t kNamespaceLevelLimit =
-    32;                                        // MAX_PID_NS_LEVEL, include/linux/pid_namespace.h
-constexpr std::size_t kTaskLimit = kPidLimit;  // each task has a number of its own
-constexpr std::int16_t kPseudoTerminal = 4;    // TTY_DRIVER_TYPE_PTY, include/linux/tty_driver.h
+    32;                                      // MAX_PID_NS_LEVEL, include/linux/pid_namespace.h
+constexpr std::int16_t kPseudoTerminal = 4;  // TTY_DRIVER_TYPE_PTY, include/linux/tty_driver.h
 
 /// The value of an enumerator, or what it has always been.
 std::uint64_t enumerator(const types::TypeDb& types, std::string_view enumeration,
@@ -33,6 +32,7 @@ std::uint64_t enumerator(const types::TypeDb& types, std::string_view enumeratio
 
 Tasks::Tasks(Reader reader, const types::TypeDb& types, const types::SymbolTable& symbols)
     : reader_(reader),
+      quiet_(reader.quiet()),
       xarrays_(types, reader),
       init_task_(symbols.address_of("init_task")),
       init_pid_ns_(symbols.address_of("init_pid_ns")) {
@@ -120,10 +120,21 @@ void Tasks::add_process(VirtAddr leader, std::optional<VirtAddr> root,
 Result<std::vector<Task>> Tasks::walk_list_from_init() const {
   if (!init_task_ || !tasks_)
     return fail("tasks: the kernel has no symbol init_task or no task_struct.tasks");
+  return walk_from(*init_task_);
+}
+
+std::vector<Task> Tasks::walk_from(VirtAddr first) const {
+  const VirtAddr head = first + *tasks_;
+  if (reader_.is_live()) {
+    auto walked = until_whole<Task>([&] { return try_from(first); });
+    report_walk(reader_, "task_struct.tasks", head, walked.settled, walked.tries);
+    if (walked.settled != Settled::still) return std::move(walked.found);
+  }
   std::vector<Task> tasks;
-  const VirtAddr head = *init_task_ + *tasks_;
+  // The idle task is where the kernel's list begins, and no process.
+  if (first != init_task_) add_process(first, first, tasks);
   for (const auto leader : walk_list(reader_, head, *tasks_, "task_struct.tasks", kTaskLimit)) {
-    add_process(leader, init_task_, tasks);
+    if (leader != init_task_) add_process(leader, first, tasks);
     if (tasks.size() >= kTaskLimit) break;
   }
   return tasks;
@@ -134,6 +145,11 @@ Result<std::vector<Task>> Tasks::walk_pid_namespace() const {
     return fail(
         "tasks: the kernel has no symbol init_pid_ns, no pid_namespace.idr or no "
         "task_struct.pid_links");
+  }
+  if (reader_.is_live()) {
+    auto walked = until_whole<Task>([this] { return try_pid_namespace(); });
+    report_walk(reader_, "pid_namespace.idr", *init_pid_ns_, walked.settled, walked.tries);
+    if (walked.settled != Settled::still) return std::move(walked.found);
   }
   std::vector<Task> tasks;
   xarrays_.walk(*init_pid_ns_ + *namespace_idr_, "pid_namespace.idr",
@@ -161,37 +177,30 @@ Result<const std::vector<Task>*> Tasks::pid_namespace() const {
 }
 
 std::vector<Task> Tasks::list_from(VirtAddr root) const {
-  // The idle task is where the list begins, and no process.
   if (root == init_task_) {
     const auto all = list();
     return all ? **all : std::vector<Task>();
   }
-  std::vector<Task> tasks;
-  if (!tasks_ || !at(root)) return tasks;
+  if (!tasks_ || !at(root)) return {};
   // Only leaders are on the list; a thread's own node was never linked.
-  const auto leader = reader_.follow(root, group_leader_).value_or(root);
-  add_process(leader, root, tasks);
-  for (const auto other :
-       walk_list(reader_, leader + *tasks_, *tasks_, "task_struct.tasks", kTaskLimit)) {
-    if (other != init_task_) add_process(other, root, tasks);
-    if (tasks.size() >= kTaskLimit) break;
-  }
+  auto tasks = walk_from(reader_.follow(root, group_leader_).value_or(root));
+  for (auto& task : tasks) task.root_task = root;
   return tasks;
 }
 
-// Any address may be asked about, so what is no task is no damage either: nothing is reported.
 std::optional<Task> Tasks::at(VirtAddr address) const {
-  Diagnostics nobody(0);
-  const Reader reader(reader_.space(), nobody);
-  const auto id = reader.get(address, pid_);
-  const auto pid = reader.follow(address, thread_pid_);
-  const auto node = pid ? reader.follow(*pid, pid_first_task_) : std::nullopt;
+  if (!proves_itself(address)) return std::nullopt;
+  return Task{address, TaskSource::direct, std::nullopt};
+}
+
+// Any address may be asked about, so what is no task is no damage either: nothing is reported.
+bool Tasks::proves_itself(VirtAddr task) const {
+  const auto id = quiet_.get(task, pid_);
+  const auto pid = quiet_.follow(task, thread_pid_);
+  const auto node = pid ? quiet_.follow(*pid, pid_first_task_) : std::nullopt;
   // The proof: the struct pid that the task names leads back to it. Freed tasks and other data fail
   // it.
-  if (!id || *id <= 0 || *id > kPidLimit || !pid_links_ || node != address + *pid_links_) {
-    return std::nullopt;
-  }
-  return Task{address, TaskSource::direct, std::nullopt};
+  return id && *id > 0 && *id <= kPidLimit && pid_links_ && node == task + *pid_links_;
 }
 
 std::optional<std::int32_t> Tasks::parent_pid(VirtAddr task) const {

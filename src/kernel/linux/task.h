@@ -13,6 +13,7 @@
 
 #include "base/units.h"
 #include "kernel/linux/containers.h"
+#include "kernel/linux/live_walk.h"
 #include "kernel/linux/reader.h"
 #include "types/symbols.h"
 #include "types/type_db.h"
@@ -30,7 +31,22 @@ struct Task {
   VirtAddr address;
   TaskSource source = TaskSource::direct;
   std::optional<VirtAddr> root_task;  ///< for task_list: where the walk began
+
+  /// Who was at the address when a running guest's task was found. It may exit, and its memory be
+  /// used for another one, before its columns are read.
+  struct Identity {
+    std::uint64_t start_boottime = 0;
+    std::int32_t pid = 0;
+    bool operator==(const Identity&) const = default;
+  };
+  std::optional<Identity> identity = std::nullopt;
+
+  bool operator==(const Task&) const = default;
 };
+
+inline VirtAddr key_of(const Task& task) {
+  return task.address;
+}
 
 enum class Credential : std::uint8_t { uid, gid, euid, egid, suid, sgid };
 
@@ -51,6 +67,9 @@ class Tasks {
   [[nodiscard]] std::vector<Task> list_from(VirtAddr root) const;
   /// The task at an address; nothing if no live task is there.
   [[nodiscard]] std::optional<Task> at(VirtAddr address) const;
+  /// False if the task has exited since it was found and its memory belongs to another one. One
+  /// that has only exited is still there: what it was can be read.
+  [[nodiscard]] bool is_still_there(const Task& task) const;
 
   // Numbers are those of the initial namespaces. Nothing: the member cannot be read.
   [[nodiscard]] std::optional<std::int32_t> pid(VirtAddr task) const {
@@ -110,14 +129,26 @@ class Tasks {
   }
 
  private:
+  static constexpr std::size_t kTaskLimit =
+      4 * 1024 * 1024;  ///< each has a number below PID_MAX_LIMIT (include/linux/threads.h)
+
   void add_process(VirtAddr leader, std::optional<VirtAddr> root, std::vector<Task>& tasks) const;
   [[nodiscard]] std::optional<std::int32_t> number_of_pid(std::optional<VirtAddr> pid) const;
   [[nodiscard]] std::optional<VirtAddr> in_fs(VirtAddr task,
                                               std::optional<std::uint64_t> offset) const;
+  [[nodiscard]] bool proves_itself(VirtAddr task) const;
+  [[nodiscard]] std::vector<Task> walk_from(VirtAddr first) const;
+  // Of a running guest:
+  [[nodiscard]] std::optional<Task::Identity> identity_of(VirtAddr task) const;
+  [[nodiscard]] Try<Task> try_from(VirtAddr first) const;
+  void try_process(VirtAddr leader, VirtAddr root, Try<Task>& all) const;
+  [[nodiscard]] Try<Task> try_threads(VirtAddr leader, VirtAddr root) const;
+  [[nodiscard]] Try<Task> try_pid_namespace() const;
   [[nodiscard]] Result<std::vector<Task>> walk_list_from_init() const;
   [[nodiscard]] Result<std::vector<Task>> walk_pid_namespace() const;
 
   Reader reader_;
+  Reader quiet_;
   XArrayWalker xarrays_;
   std::optional<VirtAddr> init_task_, init_pid_ns_;
 

@@ -214,15 +214,19 @@ Result<Keys> read_keys(std::span<const KeyValue> values) {
 
 using List = const std::vector<Task>*;
 
-Rows<Task> rows_of_lists(std::vector<List> lists) {
-  return [lists = std::move(lists), list = std::size_t{0},
+/// Leaves out tasks of a running guest that are others by now.
+Rows<Task> rows_of_lists(const kernel::Tasks& tasks, std::vector<List> lists) {
+  return [&tasks, lists = std::move(lists), list = std::size_t{0},
           at = std::size_t{0}]() mutable -> Result<std::optional<Task>> {
-    while (list < lists.size() && at == lists[list]->size()) {
-      ++list;
-      at = 0;
+    while (list < lists.size()) {
+      if (at == lists[list]->size()) {
+        ++list;
+        at = 0;
+      } else if (const Task& task = (*lists[list])[at++]; tasks.is_still_there(task)) {
+        return task;
+      }
     }
-    if (list == lists.size()) return std::optional<Task>();
-    return (*lists[list])[at++];
+    return std::optional<Task>();
   };
 }
 
@@ -252,7 +256,7 @@ Result<Rows<Task>> open(Session& session, std::span<const KeyValue> values) {
     return rows_of(task ? std::vector{*task} : std::vector<Task>());
   }
   ENGRAM_TRY(auto lists, lists_of(tasks, keys));
-  return rows_of_lists(std::move(lists));
+  return rows_of_lists(tasks, std::move(lists));
 }
 
 }  // namespace

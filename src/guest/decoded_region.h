@@ -1,0 +1,91 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// A region of guest memory whose bytes are made page by page when they are read, such as the pages
+// of a compressed image, and a bounded cache of such pages.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "guest/region.h"
+
+namespace engram::guest {
+
+/// What makes pages. Used by several threads at once.
+class PageSource {
+ public:
+  virtual ~PageSource() = default;
+  /// Bytes of every page but the last, which may be shorter; a power of two.
+  [[nodiscard]] virtual std::uint64_t page_size() const = 0;
+  /// The first bytes of a page, up to to.size(). Stops: not_present; source_truncated where the
+  /// page cannot be made.
+  [[nodiscard]] virtual Transfer read_page(std::uint64_t index, MutableBytes to) const = 0;
+};
+
+/// The pages that were made last. Safe to use from several threads: a page that is missing is made
+/// without holding the others up.
+class PageCache {
+ public:
+  /// Keeps up to `pages` pages of the source (at least one).
+  explicit PageCache(std::shared_ptr<const PageSource> source, std::size_t pages = 64);
+
+  [[nodiscard]] const PageSource& source() const { return *source_; }
+  /// Reads from `offset` on, counted from page 0. Stops: those of the source.
+  [[nodiscard]] Transfer read(std::uint64_t offset, MutableBytes to) const;
+  /// How often a page had to be made.
+  [[nodiscard]] std::uint64_t misses() const;
+
+ private:
+  struct Page {
+    std::uint64_t index = 0;
+    std::vector<std::byte> bytes;
+    Transfer made;  // how much of it there is
+  };
+  using PagePtr = std::shared_ptr<const Page>;
+  struct Slot {
+    PagePtr page;
+    std::uint64_t used = 0;  // when, in look-ups
+  };
+
+  [[nodiscard]] PagePtr find(std::uint64_t index) const;
+  [[nodiscard]] PagePtr make(std::uint64_t index) const;
+
+  std::shared_ptr<const PageSource> source_;
+  std::size_t capacity_;
+  mutable std::mutex mutex_;  // of what follows
+  mutable std::vector<Slot> slots_;
+  mutable std::uint64_t clock_ = 0, misses_ = 0;
+};
+
+/// A ReadableRegion that begins at a page of a source. It cannot be written, and has no host
+/// memory.
+class DecodedRegion {
+ public:
+  /// `first_page` is the page at the start of the range; regions may share a cache.
+  static DecodedRegion make(Range range, std::shared_ptr<const PageCache> pages,
+                            std::uint64_t first_page = 0);
+
+  [[nodiscard]] Range range() const { return range_; }
+  [[nodiscard]] const Attributes& attributes() const { return *attributes_; }
+  [[nodiscard]] Transfer read(RegionOffset at, MutableBytes to) const;
+  [[nodiscard]] MemoryResult<ConstVolatileSlice> view(RegionOffset at, std::uint64_t size) const;
+
+ private:
+  DecodedRegion(Range range, std::shared_ptr<const PageCache> pages, std::uint64_t base,
+                std::shared_ptr<const Attributes> attributes)
+      : range_(range), pages_(std::move(pages)), base_(base), attributes_(std::move(attributes)) {}
+
+  Range range_;
+  std::shared_ptr<const PageCache> pages_;
+  std::uint64_t base_;  // offset of the range in the source
+  std::shared_ptr<const Attributes> attributes_;
+};
+static_assert(ReadableRegion<DecodedRegion> && !WritableRegion<DecodedRegion>);
+
+}  // namespace engram::guest

@@ -1,0 +1,276 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// A set of regions, sorted by address, that never changes: what is added or taken away makes a new
+// set, and both share the regions that they have in common.
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "guest/access.h"
+#include "guest/range.h"
+#include "guest/region.h"
+
+namespace engram::guest {
+namespace detail {
+
+/// The index of the last of `count` ascending numbers that is not above `key`; 0 if all are above.
+/// Without a branch on the numbers: a processor that cannot guess which way a search goes would
+/// lose more than the search takes.
+template <class NumberAt>
+[[nodiscard]] inline std::size_t last_not_above(std::size_t count, std::uint64_t key,
+                                                NumberAt number_at) {
+  std::size_t base = 0;
+  while (count > 1) {
+    const std::size_t half = count / 2;
+    std::size_t all_bits_if_not_above = 0 - static_cast<std::size_t>(number_at(base + half) <= key);
+    // Clang finds out what this stands for, and makes the branch that it avoids.
+    asm("" : "+r"(all_bits_if_not_above));
+    base += all_bits_if_not_above & half;
+    count -= half;
+  }
+  return base;
+}
+
+/// The walk over the regions of a sorted array; see access.h.
+template <ReadableRegion R>
+class RegionPieces {
+ public:
+  /// `region` is the one that has `address`, or `end`.
+  RegionPieces(const R* region, const R* end, PhysAddr address, std::uint64_t size)
+      : region_(region), end_(end), address_(address), left_(size) {
+    if (fits_address_space(address, size)) return;
+    left_ = 0 - address.value;
+    beyond_ = size - left_;
+  }
+
+  Piece<R> next() {
+    if (left_ != 0 && region_ != end_) [[likely]] {
+      const Range range = region_->range();
+      const std::uint64_t offset = address_ - range.first();
+      if (offset < range.size()) {
+        const std::uint64_t size = std::min(left_, range.size() - offset);
+        left_ -= size;
+        address_ = address_ + size;
+        return {region_++, RegionOffset(offset), size};
+      }
+    }
+    if (left_ != 0) {
+      error_.code = MemoryErrc::invalid_guest_address;
+      error_.address = address_.value;
+    } else if (beyond_ != 0) {
+      error_.code = MemoryErrc::range_overflow;
+      error_.address = std::numeric_limits<std::uint64_t>::max();
+      error_.expected = beyond_ + 1;
+    }
+    region_ = end_;
+    return {};
+  }
+  [[nodiscard]] const MemoryError& error() const { return error_; }
+
+ private:
+  const R* region_;
+  const R* end_;
+  PhysAddr address_;
+  std::uint64_t left_;        // bytes up to the end of the range or of the address space
+  std::uint64_t beyond_ = 0;  // bytes of the range behind the end of the address space
+  MemoryError error_;
+};
+
+}  // namespace detail
+
+/// Immutable, and safe to share between threads. A copy costs one reference count.
+template <ReadableRegion R>
+class RegionCollection : public MemoryAccess<RegionCollection<R>, R> {
+ public:
+  using RegionType = R;
+
+  /// No regions.
+  RegionCollection() = default;
+
+  /// Regions in ascending order. Errors: no_region of an empty list; unsorted{start} of a region
+  /// that starts before the one in front of it; overlap{start} of one that starts inside it.
+  static MemoryResult<RegionCollection> from(std::vector<R> regions) {
+    if (regions.empty()) return fail_memory(MemoryErrc::no_region);
+    for (std::size_t i = 1; i < regions.size(); ++i) {
+      const Range before = regions[i - 1].range();
+      const PhysAddr start = regions[i].range().first();
+      if (start < before.first()) return fail_memory(MemoryErrc::unsorted, start.value);
+      if (start <= before.last()) return fail_memory(MemoryErrc::overlap, start.value);
+    }
+    return RegionCollection(std::move(regions));
+  }
+  /// The same for regions in any order. Errors: no_region, overlap.
+  static MemoryResult<RegionCollection> from_unsorted(std::vector<R> regions) {
+    const auto by_start = [](const R& a, const R& b) {
+      return a.range().first() < b.range().first();
+    };
+    if (!std::is_sorted(regions.begin(), regions.end(), by_start)) {
+      std::stable_sort(regions.begin(), regions.end(), by_start);
+    }
+    return from(std::move(regions));
+  }
+
+  /// Errors: overlap.
+  [[nodiscard]] MemoryResult<RegionCollection> insert(R region) const {
+    std::vector<R> all(begin(), end());
+    all.push_back(std::move(region));
+    return from_unsorted(std::move(all));
+  }
+
+  struct Removed;
+  /// Takes away the region with exactly this start and size; the set that is left may be empty.
+  /// Errors: no_region.
+  [[nodiscard]] MemoryResult<Removed> remove(PhysAddr start, std::uint64_t size) const {
+    const R* const found = find(start);
+    if (found == nullptr || found->range().first() != start || found->range().size() != size) {
+      return fail_memory(MemoryErrc::no_region, start.value, size);
+    }
+    std::vector<R> left(begin(), found);
+    left.insert(left.end(), found + 1, end());
+    return Removed{RegionCollection(std::move(left)), *found};
+  }
+
+  [[nodiscard]] std::size_t size() const { return count_; }
+  [[nodiscard]] bool empty() const { return count_ == 0; }
+  [[nodiscard]] std::span<const R> regions() const { return {regions_, count_}; }
+  [[nodiscard]] const R* begin() const { return regions_; }
+  [[nodiscard]] const R* end() const { return regions_ + count_; }
+
+  /// The region that has `address`, or null; valid as long as a copy of this set.
+  [[nodiscard]] const R* find(PhysAddr address) const {
+    if (count_ == 0) return nullptr;
+    const R* const at = last_not_above(address);
+    return at->range().contains(address) ? at : nullptr;
+  }
+
+  /// The memory without a translation in front of it: this one.
+  [[nodiscard]] const RegionCollection* physical_memory() const { return this; }
+
+  /// The last address of the last region; nothing without regions.
+  [[nodiscard]] std::optional<PhysAddr> last_address() const {
+    return empty() ? std::nullopt : std::optional(end()[-1].range().last());
+  }
+  [[nodiscard]] bool in_range(PhysAddr address) const { return find(address) != nullptr; }
+  /// `address` itself if a region has it.
+  [[nodiscard]] std::optional<PhysAddr> check_address(PhysAddr address) const {
+    return in_range(address) ? std::optional(address) : std::nullopt;
+  }
+  /// base + distance if a region has it; there may be holes on the way.
+  [[nodiscard]] std::optional<PhysAddr> checked_offset(PhysAddr base,
+                                                       std::uint64_t distance) const {
+    const auto sum = base.checked_add(distance);
+    return sum ? check_address(*sum) : std::nullopt;
+  }
+  /// Whether a region has any address of the range.
+  [[nodiscard]] bool overlaps(Range range) const {
+    return !empty() && last_not_above(range.last())->range().overlaps(range);
+  }
+  /// Bytes of all regions; 2^64 - 1 if they are one more.
+  [[nodiscard]] std::uint64_t total_size() const {
+    std::uint64_t sum = 0;
+    for (const R& region : regions()) {
+      sum = checked_add(sum, region.range().size())
+                .value_or(std::numeric_limits<std::uint64_t>::max());
+    }
+    return sum;
+  }
+
+  /// The file behind an address and where in it, for those who map it themselves. Errors:
+  /// invalid_guest_address; unsupported if there is none.
+  [[nodiscard]] MemoryResult<FileRef> backing(PhysAddr address) const {
+    const R* const region = find(address);
+    if (region == nullptr) return fail_memory(MemoryErrc::invalid_guest_address, address.value);
+    const Attributes& attributes = region->attributes();
+    if (!attributes.backing) return fail_memory(MemoryErrc::unsupported, address.value);
+    const std::uint64_t offset = address - region->range().first();
+    return FileRef{attributes.backing->file, attributes.backing->offset + offset};
+  }
+  /// Later reads of the range give zeros, and its memory goes back to the host. Errors:
+  /// invalid_guest_address, and nothing is discarded; those of the regions.
+  [[nodiscard]] MemoryResult<void> discard(PhysAddr address, std::uint64_t size) const requires
+      requires(const R& region) {
+    region.discard(RegionOffset(), size);
+  }
+  {
+    auto whole = pieces(address, size, Permissions::write);
+    while (whole.next().region != nullptr) {
+    }
+    if (whole.error().code != MemoryErrc::none) {
+      return tl::unexpected<MemoryError>(whole.error());
+    }
+    auto cursor = pieces(address, size, Permissions::write);
+    while (true) {
+      const Piece<R> piece = cursor.next();
+      if (piece.region == nullptr) return {};
+      ENGRAM_CHECK(piece.region->discard(piece.offset, piece.size));
+    }
+  }
+
+  /// For MemoryAccess. All permissions are there: a translation is what has some and not others.
+  [[nodiscard]] detail::RegionPieces<R> pieces(PhysAddr address, std::uint64_t size,
+                                               Permissions /*access*/) const {
+    const R* const found = size == 0 ? nullptr : find(address);
+    return {found == nullptr ? end() : found, end(), address, size};
+  }
+
+ private:
+  // The starts of every 16th region, so that a search among a million of them touches main memory
+  // for the last few steps only, and these steps the same few cache lines.
+  static constexpr std::size_t kBlock = 16;
+
+  struct State {
+    std::vector<R> regions;
+    std::vector<std::uint64_t> block_starts;
+  };
+
+  explicit RegionCollection(std::vector<R> regions) {
+    State state{std::move(regions), {}};
+    state.block_starts.reserve((state.regions.size() + kBlock - 1) / kBlock);
+    for (std::size_t i = 0; i < state.regions.size(); i += kBlock) {
+      state.block_starts.push_back(state.regions[i].range().first().value);
+    }
+    const auto shared = std::make_shared<const State>(std::move(state));
+    regions_ = shared->regions.data();
+    block_starts_ = shared->block_starts.data();
+    count_ = shared->regions.size();
+    state_ = shared;
+  }
+
+  /// The last region that does not start above `address`, or the first; of a set that is not empty.
+  [[nodiscard]] const R* last_not_above(PhysAddr address) const {
+    const R* first = regions_;
+    std::size_t count = count_;
+    if (count > kBlock) {
+      const std::size_t block =
+          detail::last_not_above((count + kBlock - 1) / kBlock, address.value,
+                                 [this](std::size_t i) { return block_starts_[i]; });
+      first += block * kBlock;
+      count = std::min(kBlock, count - block * kBlock);
+    }
+    return first + detail::last_not_above(count, address.value, [first](std::size_t i) {
+             return first[i].range().first().value;
+           });
+  }
+
+  std::shared_ptr<const State> state_;
+  // Of *state_, to be reached without it.
+  const R* regions_ = nullptr;
+  const std::uint64_t* block_starts_ = nullptr;
+  std::size_t count_ = 0;
+};
+
+template <ReadableRegion R>
+struct RegionCollection<R>::Removed {
+  RegionCollection collection;
+  R region;
+};
+
+}  // namespace engram::guest

@@ -1,0 +1,78 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "image/sink.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <limits>
+#include <system_error>
+#include <utility>
+
+namespace engram::image {
+namespace {
+
+constexpr std::uint64_t kLongestFile = std::numeric_limits<off_t>::max();
+
+}  // namespace
+
+/// Removes the file unless it was finished.
+struct FileSink::Unfinished {
+  explicit Unfinished(std::string name) : path(std::move(name)) {}
+  Unfinished(const Unfinished&) = delete;
+  Unfinished& operator=(const Unfinished&) = delete;
+  ~Unfinished() {
+    if (!path.empty()) ::unlink(path.c_str());
+  }
+  std::string path;
+};
+
+FileSink::FileSink(std::string path, mapping::File file)
+    : file_(std::move(file)),
+      unfinished_(std::make_unique<Unfinished>(path)),
+      path_(std::move(path)) {}
+
+FileSink::~FileSink() = default;
+
+Result<FileSink> FileSink::create(const std::string& path) {
+  constexpr mode_t kReadableByOwner = 0600;  // a dump has everybody's secrets
+  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, kReadableByOwner);
+  if (fd < 0) return fail("{}: {}", path, std::generic_category().message(errno));
+  auto file = mapping::File::adopt(fd);
+  if (!file) return tl::unexpected(mapping::to_error(path, file.error()));
+  return FileSink(path, std::move(*file));
+}
+
+Result<void> FileSink::write(Bytes bytes) {
+  const auto end = at_.checked_add(bytes.size());
+  if (!end || end->value > kLongestFile) return fail("{}: too long for a file", path_);
+  const mapping::Transfer written = file_.write_at(at_, bytes);
+  if (!written.complete()) {
+    return tl::unexpected(mapping::to_error(path_, written.error(bytes.size())));
+  }
+  at_ = *end;
+  return {};
+}
+
+Result<void> FileSink::zeros(std::uint64_t count) {
+  const auto end = at_.checked_add(count);
+  if (!end || end->value > kLongestFile) {
+    return fail("{}: {:#x} zeros at {:#x} are too many for a file", path_, count, at_.value);
+  }
+  at_ = *end;
+  return {};
+}
+
+Result<void> FileSink::finish() {
+  if (auto resized = file_.resize(at_.value); !resized) {
+    return tl::unexpected(mapping::to_error(path_, resized.error()));
+  }
+  if (auto synced = file_.sync(); !synced) {
+    return tl::unexpected(mapping::to_error(path_, synced.error()));
+  }
+  unfinished_->path.clear();
+  return {};
+}
+
+}  // namespace engram::image
