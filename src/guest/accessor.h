@@ -34,16 +34,8 @@ class Accessor {
   [[nodiscard]] const M& memory() const { return memory_; }
 
   [[nodiscard]] Transfer read(PhysAddr from, MutableBytes to) {
-    const std::uint64_t offset = from - start_;
-    if (holds(offset, to.size())) [[likely]] {
-      if (trusted_ && !detail::is_word(to.size())) {
-        detail::opaque_copy(to.data(), host_ + offset, to.size());
-        return {to.size()};
-      }
-      const Transfer moved = window_->read(offset, to);
-      if (moved.complete()) [[likely]]
-        return moved;
-    }
+    if (current_.holds(from, to.size()) && current_.read(from, to)) [[likely]]
+      return {to.size()};
     return read_elsewhere(from, to);
   }
   [[nodiscard]] MemoryResult<void> read_exact(PhysAddr from, MutableBytes to) {
@@ -51,8 +43,9 @@ class Accessor {
   }
   template <Pod T>
   [[nodiscard]] MemoryResult<T> read_object(PhysAddr from) {
-    if (detail::is_word(sizeof(T)) && holds(from - start_, sizeof(T))) [[likely]] {
-      if (const auto value = window_->template read_object<T>(from - start_)) [[likely]]
+    if (detail::is_word(sizeof(T)) && current_.holds(from, sizeof(T))) [[likely]] {
+      if (const auto value = current_.slice->template read_object<T>(current_.offset(from)))
+          [[likely]]
         return *value;
     }
     T value;
@@ -64,17 +57,8 @@ class Accessor {
   }
 
   Transfer write(PhysAddr to, Bytes from) requires kWritable {
-    const std::uint64_t offset = to - start_;
-    if (holds(offset, from.size())) [[likely]] {
-      if (trusted_ && !detail::is_word(from.size())) {
-        detail::opaque_copy(host_ + offset, from.data(), from.size());
-        window_->mark(offset, from.size());
-        return {from.size()};
-      }
-      const Transfer moved = window_->write(offset, from);
-      if (moved.complete()) [[likely]]
-        return moved;
-    }
+    if (current_.holds(to, from.size()) && current_.write(to, from)) [[likely]]
+      return {from.size()};
     return write_elsewhere(to, from);
   }
   [[nodiscard]] MemoryResult<void> write_exact(PhysAddr to, Bytes from) requires kWritable {
@@ -82,8 +66,8 @@ class Accessor {
   }
   template <Pod T>
   [[nodiscard]] MemoryResult<void> write_object(PhysAddr to, const T& value) requires kWritable {
-    if (detail::is_word(sizeof(T)) && holds(to - start_, sizeof(T))) [[likely]] {
-      if (window_->write_object(to - start_, value)) [[likely]]
+    if (detail::is_word(sizeof(T)) && current_.holds(to, sizeof(T))) [[likely]] {
+      if (current_.slice->write_object(current_.offset(to), value)) [[likely]]
         return {};
     }
     return write_exact(to, mapping::bytes_of(value));
@@ -92,8 +76,10 @@ class Accessor {
   template <AtomicInteger T, std::memory_order order = std::memory_order_seq_cst>
   requires(mapping::detail::valid_for_load(order))
       [[nodiscard]] MemoryResult<T> load(PhysAddr from) {
-    if (holds(from - start_, sizeof(T))) [[likely]] {
-      if (const auto value = window_->template load<T, order>(from - start_)) return *value;
+    if (current_.holds(from, sizeof(T))) [[likely]] {
+      if (const auto value = current_.slice->template load<T, order>(current_.offset(from))) {
+        return *value;
+      }
     }
     look_at(from);
     return memory_.template load<T, order>(from);
@@ -101,31 +87,105 @@ class Accessor {
   template <AtomicInteger T, std::memory_order order = std::memory_order_seq_cst>
   requires(mapping::detail::valid_for_store(order) && kWritable)
       [[nodiscard]] MemoryResult<void> store(PhysAddr to, T value) {
-    if (holds(to - start_, sizeof(T))) [[likely]] {
-      if (window_->template store<T, order>(to - start_, value)) return {};
+    if (current_.holds(to, sizeof(T))) [[likely]] {
+      if (current_.slice->template store<T, order>(current_.offset(to), value)) return {};
     }
     look_at(to);
     return memory_.template store<T, order>(to, value);
   }
 
  private:
-  [[nodiscard]] bool holds(std::uint64_t offset, std::size_t size) const {
-    return offset < size_ && size <= size_ - offset;
-  }
+  using Host = std::conditional_t<kWritable, std::byte*, const std::byte*>;
 
+  /// A region, or as much of it as its file has, ready for use.
+  struct Window {
+    PhysAddr start;
+    std::uint64_t size = 0;  // 0: none
+    Host host = nullptr;
+    bool trusted = false;
+    std::optional<Slice> slice;
+
+    [[nodiscard]] std::uint64_t offset(PhysAddr at) const { return at - start; }
+    /// Bytes from `at` to the end; 0 outside.
+    [[nodiscard]] std::uint64_t room(PhysAddr at) const {
+      return offset(at) < size ? size - offset(at) : 0;
+    }
+    [[nodiscard]] bool holds(PhysAddr at, std::size_t count) const {
+      return offset(at) < size && count <= size - offset(at);
+    }
+    /// False if it could not all be moved: memory_ says why.
+    [[nodiscard]] bool read(PhysAddr from, MutableBytes to) const {
+      if (trusted && !detail::is_word(to.size())) {
+        detail::opaque_copy(to.data(), host + offset(from), to.size());
+        return true;
+      }
+      return slice->read(offset(from), to).complete();
+    }
+    [[nodiscard]] bool write(PhysAddr to, Bytes from) const requires kWritable {
+      if (trusted && !detail::is_word(from.size())) {
+        detail::opaque_copy(host + offset(to), from.data(), from.size());
+        slice->mark(offset(to), from.size());
+        return true;
+      }
+      return slice->write(offset(to), from).complete();
+    }
+  };
+
+  // An access that goes across two regions finds both here the next time; what is not in either,
+  // or cannot be moved, is left to memory_.
   [[gnu::noinline]] Transfer read_elsewhere(PhysAddr from, MutableBytes to) {
-    look_at(from);
-    return memory_.read(from, to);
+    const std::size_t done =
+        piecewise(from, to.size(), [&](const Window& window, std::size_t at, std::size_t count) {
+          return window.read(from + at, to.subspan(at, count));
+        });
+    if (done == to.size()) return {done};
+    return continued(done, memory_.read(from + done, to.subspan(done)));
   }
   [[gnu::noinline]] Transfer write_elsewhere(PhysAddr to, Bytes from) requires kWritable {
-    look_at(to);
-    return memory_.write(to, from);
+    const std::size_t done =
+        piecewise(to, from.size(), [&](const Window& window, std::size_t at, std::size_t count) {
+          return window.write(to + at, from.subspan(at, count));
+        });
+    if (done == from.size()) return {done};
+    return continued(done, memory_.write(to + done, from.subspan(done)));
+  }
+  static Transfer continued(std::size_t done, Transfer rest) {
+    rest.count += done;
+    return rest;
   }
 
-  /// Remembers the region at `address`, if it has host memory that may be used without a system
-  /// call. What the window cannot do is left to memory_, which says why.
+  /// Moves what lies in windows, from the first byte on; returns how much that was.
+  template <class Move>
+  std::size_t piecewise(PhysAddr address, std::size_t size, Move move) {
+    if (!fits_address_space(address, size)) return 0;
+    std::size_t done = 0;
+    while (done < size) {
+      const Window* const window = window_at(address + done, size - done);
+      if (window == nullptr) break;
+      const auto count = static_cast<std::size_t>(
+          std::min<std::uint64_t>(window->room(address + done), size - done));
+      if (!move(*window, done, count)) break;
+      done += count;
+    }
+    return done;
+  }
+
+  /// The window that has `address`, or null. It becomes the current one if it has all of `size`.
+  const Window* window_at(PhysAddr address, std::size_t size) {
+    if (current_.room(address) != 0) return &current_;
+    if (other_.room(address) == 0) {
+      look_at(address);
+      return current_.room(address) != 0 ? &current_ : nullptr;
+    }
+    if (!other_.holds(address, size)) return &other_;
+    std::swap(current_, other_);
+    return &current_;
+  }
+
+  /// Makes the region at `address` the current one, if it has host memory that may be used without
+  /// a system call.
   void look_at(PhysAddr address) {
-    if (address - start_ < size_) return;
+    if (current_.room(address) != 0) return;
     const R* const region = memory_.find(address);
     if (region == nullptr) return;
     const FaultPolicy faults = region->attributes().faults;
@@ -137,15 +197,8 @@ class Accessor {
       view = view_of(*region, size);
     }
     if (!view || view->size() != size) return;
-    window_ = *std::move(view);
-    start_ = region->range().first();
-    size_ = size;
-    trusted_ = faults == FaultPolicy::trusted;
-    if constexpr (kWritable) {
-      host_ = window_->mutable_guard().data();
-    } else {
-      host_ = window_->guard().data();
-    }
+    other_ = std::exchange(current_, Window{region->range().first(), size, host_of(*view),
+                                            faults == FaultPolicy::trusted, *view});
   }
   static MemoryResult<Slice> view_of(const R& region, std::uint64_t size) {
     if constexpr (kWritable) {
@@ -154,41 +207,55 @@ class Accessor {
       return region.view(RegionOffset(), size);
     }
   }
+  static Host host_of(const Slice& slice) {
+    if constexpr (kWritable) {
+      return slice.mutable_guard().data();
+    } else {
+      return slice.guard().data();
+    }
+  }
 
-  using Host = std::conditional_t<kWritable, std::byte*, const std::byte*>;
-
-  // The region that was used last; none at first.
-  PhysAddr start_;
-  std::uint64_t size_ = 0;
-  Host host_ = nullptr;
-  bool trusted_ = false;
-  std::optional<Slice> window_;
+  Window current_;  // of the access before
+  Window other_;    // the one that was current before that
   M memory_;
 };
 
-/// An Accessor of the newest map of a MemoryAtomic.
+/// An Accessor of the newest map of a MemoryAtomic. It counts as a reader of the map that it has
+/// (wait_for_readers()) until its next access or quiesce().
 template <Backend M>
 class SnapshotAccessor {
  public:
-  explicit SnapshotAccessor(const MemoryAtomic<M>& memory) : reader_(memory), accessor_(*reader_) {
-    generation_ = reader_.generation();
-  }
+  explicit SnapshotAccessor(MemoryAtomic<M> memory) : memory_(std::move(memory)) {}
 
   /// Good until the next call.
   [[nodiscard]] Accessor<M>& operator*() {
-    const M& memory = *reader_;
-    if (reader_.generation() != generation_) [[unlikely]] {
-      accessor_ = Accessor<M>(memory);
-      generation_ = reader_.generation();
-    }
-    return accessor_;
+    const std::uint64_t newest = memory_.generation();
+    if (newest != generation_) [[unlikely]]
+      take(newest);
+    return *accessor_;
   }
   [[nodiscard]] Accessor<M>* operator->() { return &**this; }
 
+  /// Lets go of the map, so that what was unplugged can be released; see MemoryAtomic.
+  void quiesce() {
+    accessor_.reset();  // first: its copy of the map is not counted as a reader
+    snapshot_.reset();
+    generation_ = 0;
+  }
+
  private:
-  typename MemoryAtomic<M>::Reader reader_;
-  Accessor<M> accessor_;
-  std::uint64_t generation_ = 0;
+  /// The map may be newer than `generation` when it is taken; then it is taken once more.
+  [[gnu::noinline]] void take(std::uint64_t generation) {
+    quiesce();
+    snapshot_ = memory_.snapshot();
+    accessor_.emplace(*snapshot_);
+    generation_ = generation;
+  }
+
+  MemoryAtomic<M> memory_;
+  std::uint64_t generation_ = 0;  // none has this number
+  typename MemoryAtomic<M>::Snapshot snapshot_;
+  std::optional<Accessor<M>> accessor_;
 };
 
 /// A range of guest memory in one region that is used all the time.

@@ -45,6 +45,9 @@ class RegionVariant {
   [[nodiscard]] MemoryResult<ConstVolatileSlice> view(RegionOffset at, std::uint64_t size) const {
     return std::visit([&](const auto& region) { return region.view(at, size); }, region_);
   }
+  [[nodiscard]] bool can_write() const {
+    return std::visit([](const auto& region) { return allows_write(region); }, region_);
+  }
   Transfer write(RegionOffset at, Bytes from) const {
     return std::visit(
         [&](const auto& region) -> Transfer {

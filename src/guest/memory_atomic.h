@@ -84,9 +84,11 @@ class MemoryAtomic {
   /// Waits until there is no other writer.
   [[nodiscard]] Update lock() const { return Update(state_); }
 
-  /// Returns when nobody has a map that was replaced before this call: all their memory that is not
-  /// part of a newer map is released. Does not return as long as the calling thread itself has a
-  /// snapshot of one, or a Reader that does not quiesce.
+  /// Returns when no Snapshot, Reader or Update has a map that was replaced before this call: all
+  /// their memory that is not part of a newer map is released, unless somebody has made a copy of
+  /// such a map (an M by itself, in a Pinned, an Accessor, an IommuMemory), which is not counted.
+  /// Does not return as long as the calling thread itself has a snapshot of one, or a Reader that
+  /// does not quiesce.
   void wait_for_readers() const { state_->census().wait_for_end_of_older(generation()); }
   /// The same, but false after `patience`.
   [[nodiscard]] bool wait_for_readers(std::chrono::nanoseconds patience) const {

@@ -81,6 +81,16 @@ struct TrackerOf<R> {
 };
 }  // namespace detail
 
+/// Whether writes to the region may succeed; regions that decide it at run time have can_write().
+template <ReadableRegion R>
+[[nodiscard]] bool allows_write(const R& region) {
+  if constexpr (requires { region.can_write(); }) {
+    return region.can_write();
+  } else {
+    return WritableRegion<R>;
+  }
+}
+
 /// The tracker of a region; NoTracker of one that cannot be written.
 template <ReadableRegion R>
 using TrackerOf = typename detail::TrackerOf<R>::type;

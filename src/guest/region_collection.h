@@ -44,8 +44,9 @@ template <ReadableRegion R>
 class RegionPieces {
  public:
   /// `region` is the one that has `address`, or `end`.
-  RegionPieces(const R* region, const R* end, PhysAddr address, std::uint64_t size)
-      : region_(region), end_(end), address_(address), left_(size) {
+  RegionPieces(const R* region, const R* end, PhysAddr address, std::uint64_t size,
+               Permissions access)
+      : region_(region), end_(end), address_(address), left_(size), access_(access) {
     if (fits_address_space(address, size)) return;
     left_ = 0 - address.value;
     beyond_ = size - left_;
@@ -56,6 +57,8 @@ class RegionPieces {
       const Range range = region_->range();
       const std::uint64_t offset = address_ - range.first();
       if (offset < range.size()) {
+        if (has_write(access_) && !allows_write(*region_)) [[unlikely]]
+          return refused();
         const std::uint64_t size = std::min(left_, range.size() - offset);
         left_ -= size;
         address_ = address_ + size;
@@ -76,10 +79,19 @@ class RegionPieces {
   [[nodiscard]] const MemoryError& error() const { return error_; }
 
  private:
+  [[gnu::cold]] Piece<R> refused() {
+    error_.code = MemoryErrc::access_refused;
+    error_.address = address_.value;
+    left_ = beyond_ = 0;
+    region_ = end_;
+    return {};
+  }
+
   const R* region_;
   const R* end_;
   PhysAddr address_;
-  std::uint64_t left_;        // bytes up to the end of the range or of the address space
+  std::uint64_t left_;  // bytes up to the end of the range or of the address space
+  Permissions access_;
   std::uint64_t beyond_ = 0;  // bytes of the range behind the end of the address space
   MemoryError error_;
 };
@@ -200,13 +212,13 @@ class RegionCollection : public MemoryAccess<RegionCollection<R>, R> {
     region.discard(RegionOffset(), size);
   }
   {
-    auto whole = pieces(address, size, Permissions::write);
+    auto whole = pieces(address, size, Permissions::none);
     while (whole.next().region != nullptr) {
     }
     if (whole.error().code != MemoryErrc::none) {
       return tl::unexpected<MemoryError>(whole.error());
     }
-    auto cursor = pieces(address, size, Permissions::write);
+    auto cursor = pieces(address, size, Permissions::none);
     while (true) {
       const Piece<R> piece = cursor.next();
       if (piece.region == nullptr) return {};
@@ -214,17 +226,18 @@ class RegionCollection : public MemoryAccess<RegionCollection<R>, R> {
     }
   }
 
-  /// For MemoryAccess. All permissions are there: a translation is what has some and not others.
+  /// For MemoryAccess. Everything can be read; what refuses writes is a region of its own kind.
   [[nodiscard]] detail::RegionPieces<R> pieces(PhysAddr address, std::uint64_t size,
-                                               Permissions /*access*/) const {
+                                               Permissions access) const {
     const R* const found = size == 0 ? nullptr : find(address);
-    return {found == nullptr ? end() : found, end(), address, size};
+    return {found == nullptr ? end() : found, end(), address, size, access};
   }
 
  private:
   // The starts of every 16th region, so that a search among a million of them touches main memory
   // for the last few steps only, and these steps the same few cache lines.
   static constexpr std::size_t kBlock = 16;
+  static constexpr std::size_t kPerCacheLine = std::max<std::size_t>(64 / sizeof(R), 1);
 
   struct State {
     std::vector<R> regions;
@@ -254,6 +267,8 @@ class RegionCollection : public MemoryAccess<RegionCollection<R>, R> {
                                  [this](std::size_t i) { return block_starts_[i]; });
       first += block * kBlock;
       count = std::min(kBlock, count - block * kBlock);
+      // The search below would wait for one cache line after the other.
+      for (std::size_t i = 0; i < count; i += kPerCacheLine) __builtin_prefetch(first + i);
     }
     return first + detail::last_not_above(count, address.value, [first](std::size_t i) {
              return first[i].range().first().value;

@@ -212,6 +212,9 @@ TEST(AnyRegion, RefusesToWriteWhatCannotBeWritten) {
             (Transfer{4, MemoryErrc::access_refused, 0, 64}));
   EXPECT_EQ(memory->read_object<std::uint16_t>(PhysAddr(63)), 0x0309);
   EXPECT_EQ(memory->mutable_slice(PhysAddr(64), 4).error().code, MemoryErrc::access_refused);
+  EXPECT_TRUE(memory->check(PhysAddr(0), 64, Permissions::read_write));
+  EXPECT_FALSE(memory->check(PhysAddr(60), 8, Permissions::write));
+  EXPECT_TRUE(memory->check(PhysAddr(60), 8, Permissions::read));
   EXPECT_EQ(memory->discard(PhysAddr(64), 4).error().code, MemoryErrc::unsupported);
 }
 

@@ -7,7 +7,8 @@
 //
 // In:     a memory whose regions are mapped from memory files, and a list of its parts.
 // Out:    where the parts lie in their files; a descriptor of a dma-buf of these pages in this
-// order. Errors: MemoryError; addresses are the guest's.
+//         order.
+// Errors: MemoryError; addresses are the guest's.
 
 #include <cstdint>
 #include <span>

@@ -7,9 +7,10 @@
 //
 // In:     an image::Image.
 // Out:    Session: the image, the diagnostics, and the kernel, which is looked for when it is first
-// asked for. Owner:  the Session owns everything; what it hands out lives as long as it does.
+//         asked for.
+// Owner:  the Session owns everything; what it hands out lives as long as it does.
 // Errors: Error from linux_kernel(): none was found (says what was tried). Damage inside is a
-// diagnostics row.
+//         diagnostics row.
 //
 // The image of a dead machine never changes, so what was computed once is kept. That of a running
 // guest does: what is kept is forgotten by refresh(). A Session may be shared between threads, but

@@ -240,8 +240,9 @@ template <AtomicInteger T>
 [[nodiscard]] std::optional<bool> guarded_equal(Bytes memory, Bytes expected) noexcept;
 
 /// For programs whose signals belong to somebody else: from now on no handler is installed (one
-/// that is stays). A fault in an access through this header is then an ordinary SIGBUS; memory that
-/// may fault is to be read with FaultPolicy::syscall.
+/// that is stays). A fault in an access through this header, and so through every view, is then an
+/// ordinary SIGBUS; memory that may fault is to be copied by the functions below, as regions with
+/// FaultPolicy::syscall do.
 void leave_faults_to_the_program() noexcept;
 
 /// process_vm_readv(2) and process_vm_writev(2) on this process: the same results without any

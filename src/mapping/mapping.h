@@ -6,11 +6,12 @@
 //
 // In:     Options: a size, and possibly a file, a protection, a place in the address space.
 // Out:    Mapping<Access, State>, whose type says what may be done with it; AnyMapping, which
-//         checks that at run time; Arena, a window that mappings are placed into; FileMapping, a
-//         whole file. Views of the bytes: VolatileSlice.
+//         checks that at run time; Arena, a window that mappings are placed into;
+//         map_whole_file() (whole_file.h). Views of the bytes: VolatileSlice.
 // Owner:  the mapping. Views borrow; they end with it.
-// Errors: MemoryError. What consumes a mapping gives it back when it fails. A fault while bytes
-//         are read through a view is a short count, never a signal.
+// Errors: MemoryError. What consumes a mapping gives it back when it fails. A fault in an
+//         access through a view is a short count and no signal (guarded.h says when that holds);
+//         what is called unsafe, exclusive or trusted faults as any other access does.
 //
 // No other layer calls mmap, mprotect, madvise or mlock.
 

@@ -113,7 +113,8 @@ class BasicOptions {
   BasicOptions& placement(Placement placement) { return set(request_.placement, placement); }
   /// Anonymous pages of a hugetlb pool. A size that the host does not have is an error.
   BasicOptions& page(PageSize size) { return set(request_.page, size); }
-  /// Information that the mapping keeps (and nothing reads): whether the file is on hugetlbfs.
+  /// Information that the mapping keeps, and that decides nothing: whether the file is on
+  /// hugetlbfs.
   BasicOptions& hugetlbfs(bool is) { return set(request_.hugetlbfs, is); }
 
   /// Touches all pages, as far as that succeeds; Mapping::populate() says whether it did.

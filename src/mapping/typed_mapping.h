@@ -19,8 +19,9 @@ using SliceOf = std::conditional_t<Writable<A>, VolatileSlice<>, ConstVolatileSl
 /// An owned range of host memory with access A. Move-only; made by Options.
 ///
 /// A handle, as a pointer is: const protects the handle, the access protects the bytes. What takes
-/// bytes away (discard, decommit, a new protection, a split) needs a handle that is not const, and
-/// views that are still held must not be used across it.
+/// bytes away (discard, decommit, a new protection, a split) needs a handle that is not const.
+/// Views that are still held see zeros after a discard; they must not be used after what takes the
+/// addresses or the right to touch them.
 ///
 /// Operations that turn the mapping into another type consume it, and hand it back if they fail:
 ///   auto sealed = std::move(code).make_exec();
