@@ -18,6 +18,7 @@ import check_image
 import check_kallsyms
 import check_memory
 import check_processes
+import check_sockets
 import check_system
 import check_tasks
 from program import Program
@@ -32,6 +33,12 @@ CHECKS = {
     "tasks": check_tasks.tasks,
     "tasks_keys": check_tasks.keys,
     "processes": check_processes.processes,
+    "network_connections": check_sockets.network_connections,
+    "sockets": check_sockets.sockets,
+    "task_sockets": check_sockets.task_sockets,
+    "process_open_sockets": check_sockets.process_open_sockets,
+    "listening_ports": check_sockets.listening_ports,
+    "process_network_connections": check_sockets.process_network_connections,
     "image_info": check_image.image_info,
     "image_ranges": check_image.image_ranges,
     "translate": check_memory.translate,

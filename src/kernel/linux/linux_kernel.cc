@@ -8,6 +8,7 @@
 
 #include "kernel/linux/module_symbols.h"
 #include "kernel/linux/process_strings.h"
+#include "kernel/linux/socket.h"
 #include "types/btf_finder.h"
 
 namespace engram::kernel {
@@ -135,6 +136,8 @@ LinuxKernel::LinuxKernel(const image::Image& image, Diagnostics& diagnostics, Ke
       banner_(banner()) {}
 
 LinuxKernel::~LinuxKernel() = default;
+LinuxKernel::Changing::Changing() = default;
+LinuxKernel::Changing::~Changing() = default;
 
 // The kernel keeps the text of the note from boot on (kernel/crash_core.c, later
 // kernel/vmcore_info.c), so that it is there in images without notes, too.
@@ -235,6 +238,12 @@ const ProcessStrings& LinuxKernel::process_strings() {
   std::call_once(process_strings_once_,
                  [this] { process_strings_ = std::make_unique<ProcessStrings>(*this); });
   return *process_strings_;
+}
+
+const Sockets& LinuxKernel::sockets() {
+  std::call_once(changing_->sockets_once,
+                 [this] { changing_->sockets = std::make_unique<Sockets>(*this); });
+  return *changing_->sockets;
 }
 
 const Tasks& LinuxKernel::tasks() {

@@ -25,6 +25,7 @@
 namespace engram::kernel {
 
 class ProcessStrings;
+class Sockets;
 
 class LinuxKernel {
  public:
@@ -62,6 +63,7 @@ class LinuxKernel {
   [[nodiscard]] const Tasks& tasks();
   [[nodiscard]] const Paths& paths();
   [[nodiscard]] const ProcessStrings& process_strings();
+  [[nodiscard]] const Sockets& sockets();
   /// The space of a task: its own root if it has one, else the kernel's.
   [[nodiscard]] paging::AddressSpace space_at(PhysAddr root) const;
 
@@ -93,9 +95,12 @@ class LinuxKernel {
 
   /// What is made of objects that come and go.
   struct Changing {
-    std::once_flag module_symbols_once, tasks_once;
+    Changing();
+    ~Changing();
+    std::once_flag module_symbols_once, tasks_once, sockets_once;
     types::SymbolTable module_symbols;
     std::unique_ptr<Tasks> tasks;
+    std::unique_ptr<Sockets> sockets;
   };
   std::unique_ptr<Changing> changing_ = std::make_unique<Changing>();
   std::string banner_;  ///< of a running guest's kernel, when it was found

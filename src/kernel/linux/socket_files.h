@@ -1,0 +1,29 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Sockets that processes hold open: the second source, beside the kernel's own tables.
+
+#include <cstdint>
+#include <vector>
+
+#include "base/units.h"
+
+namespace engram::kernel {
+
+class LinuxKernel;
+
+/// A socket in a file table.
+struct SocketDescriptor {
+  VirtAddr sock;        ///< struct sock
+  VirtAddr file;        ///< struct file
+  VirtAddr file_table;  ///< struct files_struct
+  std::uint32_t number = 0;
+  VirtAddr task;         ///< the first thread of a process that uses the table
+  std::int32_t pid = 0;  ///< of that process
+};
+
+/// Every descriptor of every process that is a socket, once for each process that uses its table.
+[[nodiscard]] std::vector<SocketDescriptor> read_socket_descriptors(LinuxKernel& kernel);
+
+}  // namespace engram::kernel
