@@ -9,7 +9,7 @@
 namespace engram::guest::detail {
 
 void opaque_copy(std::byte* to, const std::byte* from, std::size_t size) noexcept {
-#if defined(__SANITIZE_THREAD__)
+#if defined(ENGRAM_THREAD_SANITIZER)
   // A race with the guest is no bug of this program: the sanitizer must not see it.
   (void)mapping::guarded_copy({to, size}, {from, size});
 #else

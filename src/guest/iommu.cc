@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guest/iommu.h"
 
+#include <mutex>
+
 namespace engram::guest {
 
 MemoryResult<void> SharedIotlb::map(PhysAddr iova, PhysAddr target, std::uint64_t size,

@@ -21,7 +21,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <shared_mutex>
 #include <type_traits>
@@ -34,19 +33,20 @@
 #include "guest/region.h"
 #include "guest/slices.h"
 #include "guest/stream_copy.h"
+#include "mapping/writer_first_mutex.h"
 
 namespace engram::guest {
 
 /// A hit, and the lock that keeps it one.
 class Translation {
  public:
-  Translation(std::shared_lock<std::shared_mutex> lock, Iotlb::Pieces pieces)
+  Translation(std::shared_lock<mapping::WriterFirstMutex> lock, Iotlb::Pieces pieces)
       : lock_(std::move(lock)), pieces_(pieces) {}
   /// In ascending order; nothing after the last.
   [[nodiscard]] std::optional<Iotlb::Piece> next() { return pieces_.next(); }
 
  private:
-  std::shared_lock<std::shared_mutex> lock_;
+  std::shared_lock<mapping::WriterFirstMutex> lock_;
   Iotlb::Pieces pieces_;
 };
 
@@ -64,7 +64,8 @@ class SharedIotlb {
  public:
   explicit SharedIotlb(std::size_t max_entries = Iotlb::kDefaultMaxEntries) : tlb_(max_entries) {}
 
-  // Errors as in Iotlb. These wait for translations that are in use.
+  // Errors as in Iotlb. These wait for translations that are in use, and not for those that begin
+  // meanwhile.
   MemoryResult<void> map(PhysAddr iova, PhysAddr target, std::uint64_t size, Permissions allowed);
   MemoryResult<void> invalidate(PhysAddr iova, std::uint64_t size);
   void invalidate_all();
@@ -90,7 +91,7 @@ class SharedIotlb {
  private:
   static MemoryError to_error(const Iotlb::Obstacles& obstacles);
 
-  mutable std::shared_mutex mutex_;
+  mutable mapping::WriterFirstMutex mutex_;
   Iotlb tlb_;
 };
 static_assert(Iommu<SharedIotlb>);

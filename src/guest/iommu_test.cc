@@ -7,6 +7,8 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
+#include <future>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -218,6 +220,27 @@ TEST_F(IommuTest, ThreadsTranslateWhileOthersInvalidate) {
   }
   stop = true;
   changer.join();
+}
+
+/// Threads that take turns keep the table in use without a gap.
+TEST_F(IommuTest, ACrowdThatTranslatesDoesNotKeepOneFromInvalidating) {
+  using namespace std::chrono_literals;
+  const Range range = must(Range::make(kIova, 0x1000));
+  std::atomic<bool> stop = false;
+  std::vector<std::thread> crowd;
+  for (int i = 0; i < 8; ++i) {
+    crowd.emplace_back([&] {
+      while (!stop) {
+        const auto found = tlb->translate(range, kR);
+        std::this_thread::sleep_for(2ms);
+      }
+    });
+  }
+  std::this_thread::sleep_for(20ms);
+  auto changed = std::async(std::launch::async, [&] { must(tlb->invalidate(kIova, 0x1000)); });
+  EXPECT_EQ(changed.wait_for(10s), std::future_status::ready);
+  stop = true;
+  for (std::thread& one : crowd) one.join();
 }
 
 /// A file that ends in the middle of its region.

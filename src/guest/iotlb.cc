@@ -51,8 +51,9 @@ void Iotlb::cut_out(Range range) {
 
 void Iotlb::insert_merged(std::uint64_t first, Entry entry) {
   const auto continues = [](const Entry& before, std::uint64_t next, const Entry& behind) {
+    // Targets that go on at 0 behind the last address are not one piece of memory.
     return before.last + 1 == next && before.delta == behind.delta &&
-           before.allowed == behind.allowed;
+           before.allowed == behind.allowed && next + before.delta != 0;
   };
   const auto behind = entries_.upper_bound(first);
   if (behind != entries_.end() && continues(entry, behind->first, behind->second)) {

@@ -59,7 +59,8 @@ class Iotlb {
   /// not allocate then. The pieces are good as long as this does not change.
   [[nodiscard]] Result<Pieces, Obstacles> lookup(Range iova, Permissions access) const;
 
-  /// Neighbours with the same distance to their targets and the same permissions are one.
+  /// Neighbours with the same distance to their targets and the same permissions are one, unless
+  /// the targets wrap there.
   [[nodiscard]] std::size_t entry_count() const { return entries_.size(); }
 
  private:

@@ -56,6 +56,16 @@ TEST(Iotlb, RefusesRangesThatAreNone) {
   EXPECT_EQ(tlb.entry_count(), 0U);
 }
 
+TEST(Iotlb, TargetsThatWrapAreNotOnePiece) {
+  Iotlb tlb;
+  map(tlb, 0x1000, kMax - 0xFFF, 0x1000);
+  map(tlb, 0x2000, 0, 0x1000);
+  EXPECT_THAT(pieces(tlb, range(0x1000, 0x2000), kR),
+              ElementsAre(piece(0x1000, kMax - 0xFFF, 0x1000), piece(0x2000, 0, 0x1000)));
+  map(tlb, 0x1000, kMax - 0xFFF, 0x1000);  // in front of what is there
+  EXPECT_EQ(tlb.entry_count(), 2U);
+}
+
 TEST(Iotlb, LaterEntriesOverrideEarlierOnes) {
   Iotlb tlb;
   map(tlb, 100, 1000, 100);

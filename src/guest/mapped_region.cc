@@ -31,7 +31,12 @@ Attributes attributes_of(const mapping::HostRange& range, const RegionOptions& o
   attributes.label = options.label;
   attributes.page_size = range.page_size();
   attributes.hugetlb = options.hugetlb ? options.hugetlb : range.hugetlbfs();
-  if (const FileRef* const file = range.backing()) attributes.backing = *file;
+  // What is written privately is not in the file.
+  const bool is_file = range.share() == mapping::Share::shared ||
+                       !mapping::allows(range.prot(), mapping::Prot::write);
+  if (const FileRef* const file = range.backing(); file != nullptr && is_file) {
+    attributes.backing = *file;
+  }
   // A pool of huge pages can be empty when a page is first touched.
   const bool lasts = range.cannot_be_truncated() && range.page_size() == kPageSize;
   attributes.faults = options.faults.value_or(lasts ? FaultPolicy::trusted : FaultPolicy::guarded);

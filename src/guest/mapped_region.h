@@ -232,10 +232,11 @@ class BasicMappedRegion {
       return read_by_syscall(at, to);
     return detail::copy_in_by_policy(faults_, to, host_ + at.value);
   }
-  /// pread of a file sees what the mapping shows, and to the byte where it ends.
+  /// pread of a file sees what a shared mapping shows, and to the byte where it ends.
   [[nodiscard]] std::size_t read_by_syscall(RegionOffset at, MutableBytes to) const {
     const auto& file = state_->attributes.backing;
-    if (!file) return detail::copy_in_by_policy(faults_, to, host_ + at.value);
+    const bool shared = file && state_->mapping->share() == mapping::Share::shared;
+    if (!shared) return detail::copy_in_by_policy(faults_, to, host_ + at.value);
     return file->file.read_at(file->offset + at.value, to).count;
   }
   [[nodiscard]] std::size_t copy_out(RegionOffset at, Bytes from) const {

@@ -20,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -101,6 +102,16 @@ class Memory : public MemoryAccess<Memory, Region> {
   using RegionType = Region;
 
   Memory() = default;
+  Memory(const Memory&) = default;
+  Memory& operator=(const Memory&) = default;
+  /// What was moved from has no regions.
+  Memory(Memory&& other) noexcept { swap(other); }
+  Memory& operator=(Memory&& other) noexcept {
+    Memory moved(std::move(other));
+    swap(moved);
+    return *this;
+  }
+  ~Memory() = default;
 
   /// `owner` keeps the bytes behind the regions alive. Regions may come in any order; neighbours
   /// with the same backing (for host memory: that continue each other there) are merged. Errors: an
@@ -149,6 +160,13 @@ class Memory : public MemoryAccess<Memory, Region> {
     std::uint64_t words = 0;  ///< how many offsets a whole word can be loaded from
     const std::byte* host = nullptr;
   };
+
+  void swap(Memory& other) noexcept {
+    std::swap(regions_, other.regions_);
+    std::swap(present_bytes_, other.present_bytes_);
+    std::swap(largest_, other.largest_);
+    std::swap(owner_, other.owner_);
+  }
 
   RegionCollection<Region> regions_;
   std::uint64_t present_bytes_ = 0;

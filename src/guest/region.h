@@ -43,8 +43,9 @@ struct Attributes {
   FaultPolicy faults = FaultPolicy::guarded;
   std::optional<bool> hugetlb = {};  ///< whether its pages come from a hugetlb pool, if known
   std::uint64_t page_size = kPageSize;
-  std::optional<FileRef> backing = {};  ///< the file and where in it the region begins
-  std::string label = {};               ///< for people
+  /// The file that has the region's bytes, and where in it the region begins.
+  std::optional<FileRef> backing = {};
+  std::string label = {};  ///< for people
 };
 
 template <class R>

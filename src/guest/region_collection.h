@@ -106,6 +106,23 @@ class RegionCollection : public MemoryAccess<RegionCollection<R>, R> {
 
   /// No regions.
   RegionCollection() = default;
+  RegionCollection(const RegionCollection&) = default;
+  RegionCollection& operator=(const RegionCollection&) = default;
+  /// What was moved from has no regions.
+  RegionCollection(RegionCollection&& other) noexcept
+      : state_(std::move(other.state_)),
+        regions_(std::exchange(other.regions_, nullptr)),
+        block_starts_(std::exchange(other.block_starts_, nullptr)),
+        count_(std::exchange(other.count_, 0)) {}
+  RegionCollection& operator=(RegionCollection&& other) noexcept {
+    RegionCollection moved(std::move(other));
+    std::swap(state_, moved.state_);
+    std::swap(regions_, moved.regions_);
+    std::swap(block_starts_, moved.block_starts_);
+    std::swap(count_, moved.count_);
+    return *this;
+  }
+  ~RegionCollection() = default;
 
   /// Regions in ascending order. Errors: no_region of an empty list; unsorted{start} of a region
   /// that starts before the one in front of it; overlap{start} of one that starts inside it.

@@ -202,6 +202,33 @@ TEST(DecodedRegion, ABrokenPageEndsARead) {
             (Transfer{4, MemoryErrc::out_of_bounds, 0, 1024}));
 }
 
+TEST(MappedRegion, WhatIsWrittenPrivatelyIsNotLookedForInTheFile) {
+  const OpenFile backing(numbered(kPageSize));
+  auto mapping = mapping::Options(kPageSize).backing(backing.file).map<mapping::ReadWrite>();
+  ASSERT_TRUE(mapping.has_value());
+  RegionOptions options;
+  options.faults = FaultPolicy::syscall;
+  const auto region = MappedRegion<>::from_mapping(
+      PhysAddr(0), std::make_shared<MappedRegion<>::Mapping>(std::move(*mapping)), options);
+  ASSERT_TRUE(region.has_value());
+  const std::vector<std::byte> written(8, std::byte{0xEE});
+  ASSERT_TRUE(region->write(RegionOffset(16), written).complete());
+  std::vector<std::byte> read(8);
+  ASSERT_TRUE(region->read(RegionOffset(16), read).complete());
+  EXPECT_EQ(read, written);
+  const auto memory = RegionCollection<MappedRegion<>>::from({*region});
+  EXPECT_EQ(memory->backing(PhysAddr(0)).error().code, MemoryErrc::unsupported);
+}
+
+TEST(RegionCollection, OneThatWasMovedFromHasNoRegions) {
+  auto memory = anonymous_memory({range_of(0, 64)}).value();
+  auto other = std::move(memory);
+  other = MappedMemory<>();  // the regions are gone
+  std::byte byte{};
+  EXPECT_TRUE(memory.empty());
+  EXPECT_EQ(memory.read(PhysAddr(0), {&byte, 1}).stop, MemoryErrc::invalid_guest_address);
+}
+
 TEST(AnyRegion, RefusesToWriteWhatCannotBeWritten) {
   const auto source = std::make_shared<CountingSource>();
   const auto memory = RegionCollection<AnyRegion>::from(

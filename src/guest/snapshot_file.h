@@ -14,6 +14,7 @@
 // compressed.
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -116,16 +117,38 @@ Result<std::vector<mapping::Extent>> data_of(const R& region, MutableBytes buffe
   return extents;
 }
 
-/// Makes the extent zeros. What is already is not touched, so that it takes no memory.
+/// Makes the extent zeros, page by page; pages that are already are not written.
+template <WritableRegion R>
+Result<void> clear_data(const R& region, mapping::Extent extent, MutableBytes buffer) {
+  static constexpr std::array<std::byte, kPageSize> kZeros{};
+  return for_each_chunk(region, extent, buffer, [&](RegionOffset at, Bytes bytes) -> Result<void> {
+    for (std::size_t page = 0; page < bytes.size(); page += kPageSize) {
+      const std::size_t size = std::min<std::size_t>(kPageSize, bytes.size() - page);
+      if (is_all_zero(bytes.subspan(page, size))) continue;
+      const Transfer moved = region.write(at + page, Bytes(kZeros).first(size));
+      if (moved.complete()) continue;
+      return tl::unexpected(
+          snapshot_error(region.range(), at.value + page + moved.count, moved.stop));
+    }
+    return {};
+  });
+}
+
+/// Makes the extent zeros. What is already takes no memory afterwards that it did not before.
 template <WritableRegion R>
 Result<void> clear(const R& region, mapping::Extent extent, MutableBytes buffer) {
-  return for_each_chunk(region, extent, buffer, [&](RegionOffset at, Bytes bytes) -> Result<void> {
-    if (is_all_zero(bytes)) return {};
-    std::fill_n(buffer.begin(), bytes.size(), std::byte{0});
-    const Transfer moved = region.write(at, bytes);
-    if (moved.complete()) return {};
-    return tl::unexpected(snapshot_error(region.range(), at.value + moved.count, moved.stop));
-  });
+  const FileRef* const backing = shared_file(region);
+  if (backing == nullptr) return clear_data(region, extent, buffer);
+  // A hole of a memory file is not even read through its mapping: that would fill it.
+  const auto end = backing->file.size();
+  const FileOffset first = backing->offset + extent.offset;
+  if (!end || *end < (first + extent.size).value) return clear_data(region, extent, buffer);
+  const auto found = backing->file.data_extents({first, extent.size});
+  if (!found) return tl::unexpected(mapping::to_error("snapshot", found.error()));
+  for (const mapping::FileExtent& data : *found) {
+    ENGRAM_CHECK(clear_data(region, {data.start - backing->offset, data.size}, buffer));
+  }
+  return {};
 }
 
 /// Copies the extent from the file.

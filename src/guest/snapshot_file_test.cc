@@ -158,6 +158,20 @@ TEST_F(SnapshotTest, MemoryThatIsNotThereCannotBeSaved) {
   EXPECT_THAT(saved.error().text, HasSubstr("memory at 0x6000: source truncated"));
 }
 
+TEST_F(SnapshotTest, PagesThatAreZerosTakeNoMemoryWhenTheyAreRestored) {
+  const auto backing = SharedMemory::create("backing", 16 * kPageSize);
+  const auto region = MappedRegion<>::from_file(*Range::make(PhysAddr(0), 16 * kPageSize),
+                                                {backing->file(), FileOffset()});
+  ASSERT_TRUE(region);
+  const auto one = Ram::from({*region});
+  ASSERT_TRUE(save_snapshot(*one, file));
+  ASSERT_TRUE(one->write_object(PhysAddr(5 * kPageSize), std::uint64_t{7}));
+  ASSERT_TRUE(restore_snapshot(*one, file));
+  EXPECT_EQ(one->read_object<std::uint64_t>(PhysAddr(5 * kPageSize)).value(), 0U);
+  EXPECT_THAT(backing->file().data_extents({FileOffset(), 16 * kPageSize}).value(),
+              ElementsAre(mapping::FileExtent{FileOffset(5 * kPageSize), kPageSize}));
+}
+
 TEST_F(SnapshotTest, HolesOfAFileAreNotStored) {
   const auto backing = SharedMemory::create("backing", kSize);
   const auto region = MappedRegion<>::from_file(*Range::make(PhysAddr(0x5000), kSize),

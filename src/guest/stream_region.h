@@ -51,7 +51,9 @@ class StreamRegion {
   }
   Transfer write(RegionOffset at, Bytes from) const {
     const Transfer moved = detail::write_file(file(), state_->available, range_.size(), at, from);
-    if (moved.count != 0) dirty().mark_dirty(at.value, moved.count);
+    // A write that failed may have stored more than it says.
+    const std::size_t touched = moved.stop == MemoryErrc::os ? from.size() : moved.count;
+    if (touched != 0) dirty().mark_dirty(at.value, touched);
     return moved;
   }
   [[nodiscard]] MemoryResult<ConstVolatileSlice> view(RegionOffset at, std::uint64_t size) const {

@@ -9,6 +9,7 @@
 #include <limits>
 #include <vector>
 
+#include "guest/mapped_region.h"
 #include "guest/xen_layout.h"
 #include "mapping/any_mapping.h"
 #include "mapping/options.h"
@@ -155,7 +156,14 @@ MemoryResult<XenWindow> XenMapping::map_whole() const {
 
 MemoryResult<XenWindow> XenMapping::map_plain() const {
   mapping::Options options(range_.size);
-  if (range_.file) options.backing(*range_.file);
+  if (range_.file) {
+    // What the file lacks would be read as zeros, up to the end of its last page.
+    ENGRAM_TRY(const std::uint64_t there, detail::available_bytes(*range_.file, range_.size));
+    if (there < range_.size) {
+      return fail_memory(MemoryErrc::source_truncated, (range_.start + there).value, range_.size);
+    }
+    options.backing(*range_.file);
+  }
   ENGRAM_TRY(auto mapped, options.share(*range_.share).no_reserve().map_any(*range_.prot));
   const auto owner = std::make_shared<mapping::AnyMapping>(std::move(mapped));
   return window_over({owner->native_range(), owner}, 0, range_.size, *range_.prot);

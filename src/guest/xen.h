@@ -120,6 +120,7 @@ class XenMapping {
   ///   invalid_offset{offset}           of the device file: not 0
   ///   invalid_size (EINVAL)            nothing to map in advance
   ///   not_page_aligned{start}
+  ///   source_truncated{the first byte} of plain memory whose file is shorter
   ///   range_overflow                   of the addresses
   ///   too_big                          more frames than one call can name, or no domain or grant
   ///                                    has such a number: `expected`

@@ -198,6 +198,16 @@ TEST_F(XenTest, TheDevicesOfThisHostRefuseOrdinaryFiles) {
   EXPECT_EQ(refused.error().os_errno, ENOTTY) << "the request got to the kernel";
 }
 
+TEST_F(XenTest, PlainMemoryIsNotMoreThanItsFileHas) {
+  const auto file = mapping::SharedMemory::create("short", 100);
+  XenRange wanted = range(XenFlags::kPlain);
+  wanted.file = FileRef{file->file(), FileOffset()};
+  const auto region = XenRegion<>::create(wanted, devices);
+  ASSERT_FALSE(region) << "the rest of the page would be zeros that nobody wrote";
+  EXPECT_EQ(region.error().code, MemoryErrc::source_truncated);
+  EXPECT_EQ(region.error().address, wanted.start.value + 100);
+}
+
 TEST_F(XenTest, PlainMemoryNeedsNoDevice) {
   XenRange wanted = range(XenFlags::kPlain);
   wanted.file.reset();

@@ -3,6 +3,8 @@
 #include "mapping/atomic_bitmap.h"
 
 #include <algorithm>
+#include <mutex>
+#include <shared_mutex>
 
 namespace engram::mapping {
 namespace {
@@ -66,33 +68,23 @@ std::vector<std::uint64_t> AtomicBitmap::get_and_reset() {
 
 ExternalBitmap::ExternalBitmap(std::uint64_t page_size) : page_shift_(shift_of(page_size)) {}
 
-std::shared_lock<std::shared_mutex> ExternalBitmap::use() const {
-  if (replacing_.load(std::memory_order_relaxed)) const std::lock_guard wait(gate_);
-  return std::shared_lock(mutex_);
-}
-
 void ExternalBitmap::replace(std::span<std::uint64_t> words) {
-  const std::lock_guard gate(gate_);
-  replacing_ = true;
-  {
-    const std::unique_lock lock(mutex_);
-    view_ = detail::BitmapWords(words.data(), words.size() * kPagesPerWord, page_shift_);
-  }
-  replacing_ = false;
+  const std::lock_guard lock(mutex_);
+  view_ = detail::BitmapWords(words.data(), words.size() * kPagesPerWord, page_shift_);
 }
 
 std::uint64_t ExternalBitmap::size() const {
-  const auto lock = use();
+  const std::shared_lock lock(mutex_);
   return view_.bits();
 }
 
 void ExternalBitmap::mark_dirty(std::uint64_t offset, std::uint64_t size) {
-  const auto lock = use();
+  const std::shared_lock lock(mutex_);
   view_.mark_range(offset, size);
 }
 
 bool ExternalBitmap::dirty_at(std::uint64_t offset) const {
-  const auto lock = use();
+  const std::shared_lock lock(mutex_);
   return view_.dirty_at(offset);
 }
 

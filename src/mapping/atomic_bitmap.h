@@ -27,8 +27,6 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
-#include <mutex>
-#include <shared_mutex>
 #include <span>
 #include <utility>
 #include <vector>
@@ -36,6 +34,7 @@
 #include "base/units.h"
 #include "mapping/dirty.h"
 #include "mapping/memory_error.h"
+#include "mapping/writer_first_mutex.h"
 
 namespace engram::mapping {
 
@@ -259,15 +258,8 @@ class ExternalBitmap {
   [[nodiscard]] bool dirty_at(std::uint64_t offset) const;
 
  private:
-  /// Keeps view_ as it is while it lives.
-  [[nodiscard]] std::shared_lock<std::shared_mutex> use() const;
-
   const unsigned page_shift_;
-  mutable std::shared_mutex mutex_;  // shared to use view_, alone to replace it
-  // A shared_mutex may let new readers overtake a waiting writer for ever (glibc's does): replace()
-  // holds the gate, and while it waits everybody else comes through the gate.
-  mutable std::mutex gate_;
-  std::atomic<bool> replacing_ = false;
+  mutable WriterFirstMutex mutex_;  // shared to use view_, alone to replace it
   detail::BitmapWords view_;
 };
 

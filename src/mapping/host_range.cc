@@ -256,6 +256,10 @@ MemoryResult<void> HostRange::commit_part(Extent extent) {
 MemoryResult<void> HostRange::decommit_part(Extent extent) {
   ENGRAM_TRY(const Extent pages, whole_pages(extent));
   if (pages.size == 0) return {};
+  if (share_ == Share::shared && !backing_) {
+    // While they may be written: kernels before 6.7 refuse to remove other pages.
+    for (const Extent& part : committed_.within(pages)) ENGRAM_CHECK(remove_shared_pages(part));
+  }
   auto done = protect_extent(pages, Prot::none);
   if (done && share_ == Share::private_) done = drop_pages(pages);
   if (done) {
@@ -317,7 +321,7 @@ MemoryResult<void> HostRange::check_follower(const HostRange& other) const {
   }
   if (prot_ != other.prot_ || share_ != other.share_ || reserved_ != other.reserved_ ||
       jit_ != other.jit_ || page_ != other.page_ || no_reserve_ != other.no_reserve_ ||
-      seals_ != other.seals_) {
+      seals_ != other.seals_ || advice_ != other.advice_) {
     return fail_memory(MemoryErrc::attribute_mismatch);
   }
   if (backing_.has_value() != other.backing_.has_value()) {

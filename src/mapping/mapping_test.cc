@@ -248,6 +248,18 @@ TEST(Reserved, IsCommittedPageByPage) {
   EXPECT_EQ(window->slice(part)->read_object<std::uint8_t>(0).value(), 0) << "the page came back";
 }
 
+TEST(Reserved, SharedMemoryThatIsDecommittedIsZerosWhenItComesBack) {
+  auto window = Options(3 * kPage).share(Share::shared).reserve<ReadWrite>();
+  ASSERT_TRUE(window && window->commit({0, 2 * kPage}));
+  const auto slice = window->slice({0, 2 * kPage});
+  ASSERT_TRUE(slice && slice->write_object<std::uint8_t>(0, 7) &&
+              slice->write_object<std::uint8_t>(kPage, 8));
+  ASSERT_TRUE(window->decommit({0, kPage}));
+  ASSERT_TRUE(window->commit({0, kPage}));
+  EXPECT_EQ(slice->read_object<std::uint8_t>(0).value(), 0) << "the memory was not given back";
+  EXPECT_EQ(slice->read_object<std::uint8_t>(kPage).value(), 8);
+}
+
 TEST(Reserved, ProtectionReachesWhatIsCommitted) {
   auto window = Options(4 * kPage).reserve<ReadWrite>();
   ASSERT_TRUE(window && window->commit({kPage, kPage}));

@@ -43,7 +43,8 @@ const Table& image_info_table() {
       {
           {{"path", Type::text, "The file."},
            of_image([](const Image& image) { return image.path(); })},
-          {{"format", Type::text, "`raw`, `lime` or `elf`."},
+          {{"format", Type::text,
+            "`raw`, `lime`, `elf`, `dmp`, or `live` for the RAM of a running guest."},
            of_image([](const Image& image) { return image.format(); })},
           {{"file_size", Type::integer, "Bytes of the file."},
            of_image([](const Image& image) { return image.file_size(); })},

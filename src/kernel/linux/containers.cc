@@ -57,7 +57,8 @@ std::vector<VirtAddr> walk_list_at_rest(const Reader& reader, VirtAddr head,
 std::vector<VirtAddr> walk_list(const Reader& reader, VirtAddr head, std::uint64_t node_offset,
                                 std::string_view what, std::size_t limit) {
   if (!reader.is_live()) return walk_list_at_rest(reader, head, node_offset, what, limit);
-  auto walked = until_whole<VirtAddr>([&] { return try_list(reader, head, node_offset, limit); });
+  auto walked =
+      until_whole<VirtAddr>([&] { return try_list(reader, head, node_offset, limit); }, limit);
   report_walk(reader, what, head, walked.settled, walked.tries);
   if (walked.settled != Settled::still) return std::move(walked.found);
   return walk_list_at_rest(reader, head, node_offset, what, limit);  // which says what is damaged

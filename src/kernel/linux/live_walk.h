@@ -50,7 +50,7 @@ enum class Settled : std::uint8_t {
   whole,   ///< a try was whole
   still,   ///< none was, but the memory does not change: a guest that was paused in the middle of a
            ///< change, or damage. What was found is what an ordinary walk finds
-  moving,  ///< none was in kMostTries: all that was found in any of them
+  moving,  ///< none was in kMostTries: all that was found in any of them, up to a limit
 };
 
 template <class T>
@@ -61,18 +61,21 @@ struct Walked {
 };
 
 inline constexpr unsigned kMostTries = 64;
+inline constexpr std::size_t kMostFound = std::size_t{1} << 22;
 
 /// Calls `attempt` until it is whole, or gives the same three times with time in between, or
-/// kMostTries are used up (0.1 s and what they take themselves).
+/// kMostTries are used up (0.1 s and what they take themselves), or tries that see another list
+/// each time have found `limit` objects together.
 template <class T, class Attempt>
-Walked<T> until_whole(const Attempt& attempt) {
+Walked<T> until_whole(const Attempt& attempt, std::size_t limit = kMostFound) {
   constexpr unsigned kSameForStill = 3;
   constexpr auto kPause = std::chrono::microseconds(50);
   constexpr auto kLongestPause = std::chrono::microseconds(2000);
   Walked<T> walked;
   std::unordered_set<std::uint64_t> seen;
   Try<T> last;
-  for (unsigned same = 0; walked.tries < kMostTries;) {
+  const auto most_tries = [&] { return walked.found.size() < limit ? kMostTries : kSameForStill; };
+  for (unsigned same = 0; walked.tries < most_tries();) {
     Try<T> now = attempt();
     ++walked.tries;
     if (now.is_whole) {
@@ -86,6 +89,7 @@ Walked<T> until_whole(const Attempt& attempt) {
       return walked;
     }
     for (const T& one : now.found) {
+      if (walked.found.size() == limit) break;
       if (seen.insert(key_of(one).value).second) walked.found.push_back(one);
     }
     last = std::move(now);

@@ -130,6 +130,19 @@ TEST(UntilWhole, GivesUpWithAllThatWasFound) {
   EXPECT_EQ(walked.found.size(), 1U + kMostTries);
 }
 
+TEST(UntilWhole, CollectsNoMoreThanItsLimit) {
+  std::uint64_t number = 0;
+  const auto another_list_each_time = [&] {
+    Try<VirtAddr> one{{}, false};
+    for (int i = 0; i < 6; ++i) one.found.emplace_back(++number);
+    return one;
+  };
+  const auto walked = until_whole<VirtAddr>(another_list_each_time, 10);
+  EXPECT_EQ(walked.settled, Settled::moving);
+  EXPECT_EQ(walked.found.size(), 10U);
+  EXPECT_LT(walked.tries, kMostTries);
+}
+
 TEST(UntilWhole, IsDoneWithTheFirstTryThatIsWhole) {
   unsigned number = 0;
   const auto walked = until_whole<VirtAddr>([&] {
