@@ -203,19 +203,6 @@ def raw(net, name):
         "uid": row["uid"], "inode": row["inode"]} for row in net[name]}
 
 
-def task_sockets(program, truth):
-    """Exactly the descriptors of /proc/PID/fd that are sockets."""
-    result = Comparison()
-    result.rows = program.query("SELECT t.*, p.pid, s.inode FROM task_sockets t JOIN processes p"
-                                " ON p.virtual_address = t.task JOIN (SELECT virtual_address, inode FROM sockets"
-                                " UNION ALL SELECT virtual_address, inode FROM network_connections) s"
-                                " ON s.virtual_address = t.socket")
-    expected = sorted((pid, fd, inode) for inode, users in holders(truth).items() for pid, fd in users)
-    result.equal("descriptors", sorted((row["tgid"], row["fd"], row["inode"]) for row in result.rows), expected)
-    result.equal("tasks", [row for row in result.rows if row["pid"] != row["tgid"]], [])
-    return result
-
-
 def process_open_sockets(program, truth):
     """Every descriptor that is a socket, and every socket that is nobody's; what listens."""
     result = Comparison()

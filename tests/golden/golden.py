@@ -14,12 +14,16 @@ import pathlib
 import sys
 
 import accepted
+import check_files
 import check_image
 import check_kallsyms
 import check_memory
+import check_memory_maps
+import check_namespaces
 import check_processes
 import check_sockets
 import check_system
+import check_task_security
 import check_tasks
 from program import Program
 
@@ -35,10 +39,24 @@ CHECKS = {
     "processes": check_processes.processes,
     "network_connections": check_sockets.network_connections,
     "sockets": check_sockets.sockets,
-    "task_sockets": check_sockets.task_sockets,
+    "task_open_files": check_files.task_open_files,
+    "process_open_files": check_files.process_open_files,
+    "namespaces": check_namespaces.namespaces,
+    "mounts": check_namespaces.mounts,
+    "cgroups": check_namespaces.cgroups,
     "process_open_sockets": check_sockets.process_open_sockets,
     "listening_ports": check_sockets.listening_ports,
     "process_network_connections": check_sockets.process_network_connections,
+    "memory_mappings": check_memory_maps.memory_mappings,
+    "process_memory_map": check_memory_maps.process_memory_map,
+    "process_libraries": check_memory_maps.process_libraries,
+    "process_anon_wx_regions": check_memory_maps.process_anon_wx_regions,
+    "task_capabilities": check_task_security.task_capabilities,
+    "process_capabilities": check_task_security.process_capabilities,
+    "task_ptrace_flags": check_task_security.task_ptrace_flags,
+    "process_ptrace_flags": check_task_security.process_ptrace_flags,
+    "tasklist_pidns_differences": check_task_security.tasklist_pidns_differences,
+    "ld_env_override_processes": check_task_security.ld_env_override_processes,
     "image_info": check_image.image_info,
     "image_ranges": check_image.image_ranges,
     "translate": check_memory.translate,

@@ -6,9 +6,15 @@
 
 #include <utility>
 
+#include "kernel/linux/cgroup.h"
+#include "kernel/linux/file_table.h"
+#include "kernel/linux/memory_map.h"
 #include "kernel/linux/module_symbols.h"
+#include "kernel/linux/mount.h"
+#include "kernel/linux/namespaces.h"
 #include "kernel/linux/process_strings.h"
 #include "kernel/linux/socket.h"
+#include "kernel/linux/task_security.h"
 #include "types/btf_finder.h"
 
 namespace engram::kernel {
@@ -244,6 +250,40 @@ const Sockets& LinuxKernel::sockets() {
   std::call_once(changing_->sockets_once,
                  [this] { changing_->sockets = std::make_unique<Sockets>(*this); });
   return *changing_->sockets;
+}
+
+const FileTables& LinuxKernel::file_tables() {
+  std::call_once(changing_->file_tables_once,
+                 [this] { changing_->file_tables = std::make_unique<FileTables>(*this); });
+  return *changing_->file_tables;
+}
+
+const MemoryMaps& LinuxKernel::memory_maps() {
+  std::call_once(changing_->memory_maps_once,
+                 [this] { changing_->memory_maps = std::make_unique<MemoryMaps>(*this); });
+  return *changing_->memory_maps;
+}
+
+const Namespaces& LinuxKernel::namespaces() {
+  std::call_once(namespaces_once_, [this] { namespaces_ = std::make_unique<Namespaces>(*this); });
+  return *namespaces_;
+}
+
+const Mounts& LinuxKernel::mounts() {
+  std::call_once(changing_->mounts_once,
+                 [this] { changing_->mounts = std::make_unique<Mounts>(*this); });
+  return *changing_->mounts;
+}
+
+const Cgroups& LinuxKernel::cgroups() {
+  std::call_once(cgroups_once_, [this] { cgroups_ = std::make_unique<Cgroups>(*this); });
+  return *cgroups_;
+}
+
+const TaskSecurity& LinuxKernel::task_security() {
+  std::call_once(task_security_once_,
+                 [this] { task_security_ = std::make_unique<TaskSecurity>(reader_, types_); });
+  return *task_security_;
 }
 
 const Tasks& LinuxKernel::tasks() {

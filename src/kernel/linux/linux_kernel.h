@@ -24,8 +24,14 @@
 
 namespace engram::kernel {
 
+class Cgroups;
+class FileTables;
+class Mounts;
+class Namespaces;
+class MemoryMaps;
 class ProcessStrings;
 class Sockets;
+class TaskSecurity;
 
 class LinuxKernel {
  public:
@@ -63,6 +69,12 @@ class LinuxKernel {
   [[nodiscard]] const Tasks& tasks();
   [[nodiscard]] const Paths& paths();
   [[nodiscard]] const ProcessStrings& process_strings();
+  [[nodiscard]] const MemoryMaps& memory_maps();
+  [[nodiscard]] const TaskSecurity& task_security();
+  [[nodiscard]] const FileTables& file_tables();
+  [[nodiscard]] const Namespaces& namespaces();
+  [[nodiscard]] const Mounts& mounts();
+  [[nodiscard]] const Cgroups& cgroups();
   [[nodiscard]] const Sockets& sockets();
   /// The space of a task: its own root if it has one, else the kernel's.
   [[nodiscard]] paging::AddressSpace space_at(PhysAddr root) const;
@@ -97,17 +109,25 @@ class LinuxKernel {
   struct Changing {
     Changing();
     ~Changing();
-    std::once_flag module_symbols_once, tasks_once, sockets_once;
+    std::once_flag module_symbols_once, tasks_once, sockets_once, file_tables_once, mounts_once;
+    std::once_flag memory_maps_once;
     types::SymbolTable module_symbols;
     std::unique_ptr<Tasks> tasks;
     std::unique_ptr<Sockets> sockets;
+    std::unique_ptr<MemoryMaps> memory_maps;
+    std::unique_ptr<FileTables> file_tables;
+    std::unique_ptr<Mounts> mounts;
   };
   std::unique_ptr<Changing> changing_ = std::make_unique<Changing>();
   std::string banner_;  ///< of a running guest's kernel, when it was found
 
-  std::once_flag paths_once_, process_strings_once_;
+  std::once_flag paths_once_, process_strings_once_, namespaces_once_, cgroups_once_;
   std::unique_ptr<Paths> paths_;
   std::unique_ptr<ProcessStrings> process_strings_;
+  std::once_flag task_security_once_;
+  std::unique_ptr<TaskSecurity> task_security_;
+  std::unique_ptr<Namespaces> namespaces_;
+  std::unique_ptr<Cgroups> cgroups_;
 };
 
 }  // namespace engram::kernel

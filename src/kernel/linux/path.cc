@@ -13,7 +13,8 @@ namespace {
 constexpr std::size_t kNameLimit = 4096;  // NAME_MAX is 255; names of pseudo files may be longer
 constexpr std::size_t kComponentLimit =
     4096;  // PATH_MAX / 2 components fit in what a system call takes
-constexpr std::size_t kMountLimit = 4096;  // mounts on the way up
+constexpr std::size_t kMountLimit = 4096;              // mounts on the way up
+constexpr std::uint32_t kNamespaceFiles = 0x6e736673;  // NSFS_MAGIC, include/uapi/linux/magic.h
 
 }  // namespace
 
@@ -36,7 +37,26 @@ Paths::Paths(Reader reader, const types::TypeDb& types, const types::SymbolTable
   mount_point_ = mount.field<VirtAddr>("mnt_mountpoint");
   vfsmount_in_mount_ = mount.offset_of("mnt");
   path_in_file_ = Layout(types, diagnostics, "file").offset_of("f_path");
-  simple_dname_ = symbols.address_of("simple_dname");
+  dentry_inode_ = dentry.field<VirtAddr>("d_inode");
+  dentry_super_ = dentry.field<VirtAddr>("d_sb");
+  dentry_data_ = dentry.field<VirtAddr>("d_fsdata");
+  super_magic_ = Layout(types, diagnostics, "super_block").field<std::uint64_t>("s_magic");
+  const Layout inode(types, diagnostics, "inode");
+  inode_number_ = inode.field<std::uint64_t>("i_ino");
+  inode_private_ = inode.field<VirtAddr>("i_private");
+  namespace_operations_ = Layout(types, diagnostics, "ns_common").field<VirtAddr>("ops");
+  namespace_name_ = Layout(types, diagnostics, "proc_ns_operations").field<VirtAddr>("name");
+  if (types.find_struct("dma_buf")) {
+    dma_buffer_name_ = Layout(types, diagnostics, "dma_buf").optional_field<VirtAddr>("name");
+  }
+  // include/uapi/linux/magic.h; that of pidfs is in fs/pidfs.c.
+  namers_ = {{{OwnName::simple, symbols.address_of("simple_dname"), 0},
+              {OwnName::pipe, symbols.address_of("pipefs_dname"), 0x50495045},
+              {OwnName::socket, symbols.address_of("sockfs_dname"), 0x534f434b},
+              {OwnName::anonymous, symbols.address_of("anon_inodefs_dname"), 0x09041934},
+              {OwnName::name_space, symbols.address_of("ns_dname"), kNamespaceFiles},
+              {OwnName::pidfd, symbols.address_of("pidfs_dname"), 0x50494446},
+              {OwnName::dma_buffer, symbols.address_of("dmabuffs_dname"), 0x444d4142}}};
 }
 
 std::optional<PathRef> Paths::at(VirtAddr address) const {
@@ -56,14 +76,54 @@ std::optional<std::string> Paths::of_file(VirtAddr file) const {
   return text_at(file + *path_in_file_);
 }
 
-// d_path(): a dentry whose file system prints names of its own (memfd, shared memory), unless it is
-// the root of its mount.
-bool Paths::names_itself(const PathRef& path) const {
+// d_path(): a dentry whose file system prints names of its own, unless it is the root of its mount.
+// The function says which; without its symbol, and if it was replaced, the file system does.
+Paths::OwnName Paths::own_name(const PathRef& path) const {
   const auto operations = reader_.follow(path.dentry, dentry_operations_);
   const auto function = operations ? reader_.follow(*operations, operations_name_) : std::nullopt;
-  if (!function || function != simple_dname_) return false;
-  return reader_.get(path.dentry, dentry_parent_) != path.dentry ||
-         reader_.get(path.mount, vfsmount_root_) != path.dentry;
+  if (!function) return OwnName::none;
+  if (reader_.get(path.dentry, dentry_parent_) == path.dentry &&
+      reader_.get(path.mount, vfsmount_root_) == path.dentry) {
+    return OwnName::none;
+  }
+  for (const auto& namer : namers_) {
+    if (namer.function == function) return namer.kind;
+  }
+  const auto super = reader_.follow(path.dentry, dentry_super_);
+  const auto magic = super ? reader_.get(*super, super_magic_) : std::nullopt;
+  for (const auto& namer : namers_) {
+    if (magic && namer.magic != 0 && *magic == namer.magic) return namer.kind;
+  }
+  return OwnName::none;
+}
+
+// The d_dname functions: simple_dname() in fs/d_path.c, and those of fs/pipe.c, net/socket.c,
+// fs/anon_inodes.c, fs/nsfs.c, fs/pidfs.c and drivers/dma-buf/dma-buf.c.
+std::optional<std::string> Paths::own_text(OwnName kind, VirtAddr dentry) const {
+  if (kind == OwnName::pidfd) return "anon_inode:[pidfd]";
+  if (kind == OwnName::simple || kind == OwnName::anonymous || kind == OwnName::dma_buffer) {
+    const auto name = component(dentry);
+    if (!name) return std::nullopt;
+    if (kind == OwnName::simple) return "/" + *name + " (deleted)";
+    if (kind == OwnName::anonymous) return "anon_inode:" + *name;
+    const auto buffer = reader_.follow(dentry, dentry_data_);
+    const auto label = buffer ? reader_.follow(*buffer, dma_buffer_name_) : std::nullopt;
+    const auto text = label ? reader_.text_at(*label, kNameLimit, dma_buffer_name_.name)
+                            : std::optional<std::string>("");
+    return text ? std::optional("/" + *name + ":" + *text) : std::nullopt;
+  }
+  const auto inode = reader_.follow(dentry, dentry_inode_);
+  const auto number = inode ? reader_.get(*inode, inode_number_) : std::nullopt;
+  if (!number) return std::nullopt;
+  if (kind == OwnName::pipe) return fmt::format("pipe:[{}]", *number);
+  if (kind == OwnName::socket) return fmt::format("socket:[{}]", *number);
+  // Until 6.9 the operations were in d_fsdata, too (1fa08aece425).
+  const auto name_space = reader_.follow(*inode, inode_private_);
+  const auto operations =
+      name_space ? reader_.follow(*name_space, namespace_operations_) : std::nullopt;
+  const auto name = operations ? reader_.follow(*operations, namespace_name_) : std::nullopt;
+  const auto text = name ? reader_.text_at(*name, kNameLimit, namespace_name_.name) : std::nullopt;
+  return text ? std::optional(fmt::format("{}:[{}]", *text, *number)) : std::nullopt;
 }
 
 // d_unlinked(): d_unhashed() && !IS_ROOT().
@@ -93,14 +153,31 @@ std::optional<std::string> Paths::component(VirtAddr dentry) const {
 }
 
 std::optional<std::string> Paths::text(const PathRef& path) const {
-  if (names_itself(path)) {
-    const auto name = component(path.dentry);
-    return name ? std::optional("/" + *name + " (deleted)") : std::nullopt;
-  }
+  if (const auto kind = own_name(path); kind != OwnName::none) return own_text(kind, path.dentry);
   const auto deleted = is_deleted(path.dentry);
-  if (!deleted || !vfsmount_in_mount_) return std::nullopt;
+  auto text = deleted ? ascend(path, true) : std::nullopt;
+  if (text && *deleted) *text += " (deleted)";
+  return text;
+}
 
-  // prepend_path() in fs/d_path.c, up to the top of the mount tree.
+std::optional<std::string> Paths::mount_point(const PathRef& root) const {
+  return ascend(root, true);
+}
+
+// dentry_path() in fs/d_path.c; of namespaces their names (nsfs_show_path() in fs/nsfs.c).
+std::optional<std::string> Paths::in_file_system(const PathRef& path) const {
+  const auto super = reader_.follow(path.dentry, dentry_super_);
+  const auto magic = super ? reader_.get(*super, super_magic_) : std::nullopt;
+  if (magic == kNamespaceFiles) return own_text(OwnName::name_space, path.dentry);
+  const auto deleted = is_deleted(path.dentry);
+  auto text = deleted ? ascend(path, false) : std::nullopt;
+  if (text && *deleted) *text += "//deleted";
+  return text;
+}
+
+// prepend_path() in fs/d_path.c, up to the top of the mount tree, or of the file system.
+std::optional<std::string> Paths::ascend(const PathRef& path, bool across_mounts) const {
+  if (!vfsmount_in_mount_) return std::nullopt;
   std::vector<std::string> components;
   VirtAddr dentry = path.dentry;
   VirtAddr mount = path.mount - *vfsmount_in_mount_;
@@ -111,7 +188,7 @@ std::optional<std::string> Paths::text(const PathRef& path) const {
     }
     const auto mount_root = reader_.get(mount + *vfsmount_in_mount_, vfsmount_root_);
     if (!mount_root) return std::nullopt;
-    if (dentry == *mount_root) {
+    if (across_mounts && dentry == *mount_root) {
       const auto parent = reader_.follow(mount, mount_parent_);
       const auto point = reader_.follow(mount, mount_point_);
       if (!parent || !point) return std::nullopt;
@@ -133,7 +210,6 @@ std::optional<std::string> Paths::text(const PathRef& path) const {
   std::string text;
   for (auto name = components.rbegin(); name != components.rend(); ++name) text += "/" + *name;
   if (text.empty()) text = "/";
-  if (*deleted) text += " (deleted)";
   return text;
 }
 

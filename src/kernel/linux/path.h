@@ -4,6 +4,7 @@
 
 // Paths of files as the kernel prints them: across mounts, with " (deleted)".
 
+#include <array>
 #include <optional>
 #include <string>
 
@@ -28,16 +29,43 @@ class Paths {
   [[nodiscard]] std::optional<PathRef> at(VirtAddr address) const;
 
   /// The path from the root of the mount tree that the file lies in, as d_path() (fs/d_path.c)
-  /// prints it for a reader whose root is that tree's. A component that cannot be read makes it
-  /// nothing, with a diagnostics row.
+  /// prints it for a reader whose root is that tree's: /proc/PID/fd for one. Files without a path
+  /// have names instead: pipe:[N], socket:[N], anon_inode:NAME, mnt:[N] ... A component that
+  /// cannot be read makes it nothing, with a diagnostics row.
   [[nodiscard]] std::optional<std::string> text(const PathRef& path) const;
   [[nodiscard]] std::optional<std::string> text_at(VirtAddr struct_path) const;
+
+  /// Where a mount is mounted, of the root of the mount: the path to it, without what is said of
+  /// deleted files.
+  [[nodiscard]] std::optional<std::string> mount_point(const PathRef& root) const;
+  /// The path in the file system itself, whatever is mounted where; "//deleted" at its end for a
+  /// deleted file, as mountinfo shows roots of mounts.
+  [[nodiscard]] std::optional<std::string> in_file_system(const PathRef& path) const;
 
   /// The path of an open struct file.
   [[nodiscard]] std::optional<std::string> of_file(VirtAddr file) const;
 
  private:
-  [[nodiscard]] bool names_itself(const PathRef& path) const;
+  /// Whose name a dentry without a place in a tree prints.
+  enum class OwnName : std::uint8_t {
+    none,  ///< it has a path
+    simple,
+    pipe,
+    socket,
+    anonymous,
+    name_space,
+    pidfd,
+    dma_buffer,
+  };
+  struct Namer {
+    OwnName kind = OwnName::none;
+    std::optional<VirtAddr> function;  ///< dentry_operations.d_dname
+    std::uint32_t magic = 0;           ///< super_block.s_magic; 0: of several file systems
+  };
+
+  [[nodiscard]] OwnName own_name(const PathRef& path) const;
+  [[nodiscard]] std::optional<std::string> own_text(OwnName kind, VirtAddr dentry) const;
+  [[nodiscard]] std::optional<std::string> ascend(const PathRef& path, bool across_mounts) const;
   [[nodiscard]] std::optional<bool> is_deleted(VirtAddr dentry) const;
   [[nodiscard]] std::optional<std::string> component(VirtAddr dentry) const;
 
@@ -50,7 +78,10 @@ class Paths {
   Field<VirtAddr> mount_parent_, mount_point_;
   std::optional<std::uint64_t> vfsmount_in_mount_;
   std::optional<std::uint64_t> path_in_file_;
-  std::optional<VirtAddr> simple_dname_;
+  Field<VirtAddr> dentry_inode_, dentry_super_, dentry_data_;
+  Field<std::uint64_t> super_magic_, inode_number_;
+  Field<VirtAddr> inode_private_, namespace_operations_, namespace_name_, dma_buffer_name_;
+  std::array<Namer, 7> namers_;
 };
 
 }  // namespace engram::kernel

@@ -10,6 +10,7 @@
 #include <bit>
 
 #include "kernel/linux/linux_kernel.h"
+#include "kernel/linux/socket_files.h"
 
 namespace engram::kernel {
 namespace {
@@ -99,8 +100,7 @@ const Sockets::Index& Sockets::index() const {
       index_.by_address.emplace(listed.address, index_.sockets.size());
       index_.sockets.push_back({listed.address, listed.kind, listed.shape, true, false});
     }
-    index_.descriptors = read_socket_descriptors(kernel_);
-    for (const auto& open : index_.descriptors) {
+    for (const auto& open : read_socket_descriptors(kernel_)) {
       const auto [found, is_new] = index_.by_address.emplace(open.sock, index_.sockets.size());
       if (is_new) {
         index_.sockets.push_back({open.sock, classify(open.sock), SocketShape::full, false, true});
@@ -118,10 +118,6 @@ const Sockets::Index& Sockets::index() const {
 
 const std::vector<Socket>& Sockets::all() const {
   return index().sockets;
-}
-
-const std::vector<SocketDescriptor>& Sockets::descriptors() const {
-  return index().descriptors;
 }
 
 const Socket* Sockets::find(VirtAddr address) const {

@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "kernel/linux/reader.h"
-#include "kernel/linux/socket_files.h"
 #include "kernel/linux/socket_tables.h"
 
 namespace engram::kernel {
@@ -52,8 +51,6 @@ class Sockets {
   [[nodiscard]] const std::vector<Socket>& all() const;
   /// The socket at an address; nothing if neither source has it.
   [[nodiscard]] const Socket* find(VirtAddr address) const;
-  /// What processes have open, once for each process.
-  [[nodiscard]] const std::vector<SocketDescriptor>& descriptors() const;
   /// The processes that hold it, in ascending order, each once.
   [[nodiscard]] std::vector<std::int32_t> holders(const Socket& socket) const;
 
@@ -92,7 +89,6 @@ class Sockets {
  private:
   struct Index {
     std::vector<Socket> sockets;
-    std::vector<SocketDescriptor> descriptors;
     std::unordered_map<VirtAddr, std::size_t> by_address;
     std::unordered_map<VirtAddr, std::vector<std::int32_t>> holders;
   };

@@ -15,12 +15,8 @@ class LinuxKernel;
 
 /// A socket in a file table.
 struct SocketDescriptor {
-  VirtAddr sock;        ///< struct sock
-  VirtAddr file;        ///< struct file
-  VirtAddr file_table;  ///< struct files_struct
-  std::uint32_t number = 0;
-  VirtAddr task;         ///< the first thread of a process that uses the table
-  std::int32_t pid = 0;  ///< of that process
+  VirtAddr sock;         ///< struct sock
+  std::int32_t pid = 0;  ///< of a process that uses the table
 };
 
 /// Every descriptor of every process that is a socket, once for each process that uses its table.

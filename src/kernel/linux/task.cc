@@ -55,6 +55,7 @@ Tasks::Tasks(Reader reader, const types::TypeDb& types, const types::SymbolTable
   thread_pid_ = task.field<VirtAddr>("thread_pid");
   real_cred_ = task.field<VirtAddr>("real_cred");
   fs_ = task.field<VirtAddr>("fs");
+  files_ = task.field<VirtAddr>("files");
   comm_ = task.text("comm");
   tasks_ = task.offset_of("tasks");
   thread_node_ = task.offset_of("thread_node");

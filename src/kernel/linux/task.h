@@ -110,6 +110,14 @@ class Tasks {
   [[nodiscard]] std::optional<std::uint32_t> credential(VirtAddr task, Credential which) const;
   [[nodiscard]] std::optional<Terminal> terminal(VirtAddr task) const;
 
+  /// The task_struct of the first thread of the process.
+  [[nodiscard]] std::optional<VirtAddr> leader(VirtAddr task) const {
+    return reader_.follow(task, group_leader_);
+  }
+  /// The files_struct, which threads of a process share as a rule; nothing for zombies.
+  [[nodiscard]] std::optional<VirtAddr> file_table(VirtAddr task) const {
+    return reader_.follow(task, files_);
+  }
   /// The memory descriptor; nothing for kernel threads and zombies.
   [[nodiscard]] std::optional<VirtAddr> mm(VirtAddr task) const {
     return reader_.follow(task, mm_);
@@ -155,7 +163,8 @@ class Tasks {
   Field<std::int32_t> pid_, tgid_, exit_state_, exit_code_, nr_threads_;
   Field<std::uint32_t> flags_;
   Field<std::uint64_t> state_, start_time_, start_boottime_;
-  Field<VirtAddr> parent_, real_parent_, group_leader_, mm_, signal_, thread_pid_, real_cred_, fs_;
+  Field<VirtAddr> parent_, real_parent_, group_leader_, mm_, signal_, thread_pid_, real_cred_, fs_,
+      files_;
   TextField comm_;
   std::optional<std::uint64_t> tasks_, thread_node_, pid_links_;
 

@@ -16,7 +16,9 @@
 CREATE VIEW process_network_connections AS
 SELECT p.pid, p.comm, p.binary_path, c.protocol, c.local_address, c.local_port, c.remote_address, c.remote_port,
   c.state, c.type AS ip_type, c.inode, c.namespace, p.virtual_address AS task, c.virtual_address AS socket
-FROM (SELECT DISTINCT task, socket FROM task_sockets) AS t
-JOIN network_connections AS c ON c.virtual_address = t.socket
-JOIN processes AS p ON p.virtual_address = t.task
+FROM (SELECT DISTINCT t.leader, f.virtual_address AS file
+      FROM (SELECT DISTINCT leader, file_table FROM tasks WHERE file_table IS NOT NULL) AS t
+      JOIN task_open_files AS f ON f.file_table = t.file_table) AS f
+JOIN network_connections AS c ON c.file = f.file
+JOIN processes AS p ON p.virtual_address = f.leader
 ORDER BY p.pid, c.local_port;

@@ -14,7 +14,7 @@
 -- virtual_address: the struct sock: the key to join on
 CREATE VIEW process_open_sockets AS
 WITH every_socket AS (
-  SELECT virtual_address, inode,
+  SELECT virtual_address, file, inode,
     CASE type WHEN 'ipv4' THEN 2 WHEN 'ipv6' THEN 10 END AS family,
     CASE protocol WHEN 'tcp' THEN 6 WHEN 'udp' THEN 17 ELSE 136 END AS protocol,
     local_address, remote_address, local_port, remote_port, NULL AS path,
@@ -22,16 +22,16 @@ WITH every_socket AS (
     namespace
   FROM network_connections
   UNION ALL
-  SELECT virtual_address, inode, family_number, protocol_number,
+  SELECT virtual_address, file, inode, family_number, protocol_number,
     iif(family = 'unix', NULL, local_address), iif(family = 'unix', NULL, remote_address),
     local_port, remote_port, iif(family = 'unix', local_address, NULL), NULL, namespace
   FROM sockets
 )
 SELECT
-  ifnull(t.tgid, -1) AS pid, ifnull(t.fd, -1) AS fd, ifnull(s.inode, 0) AS socket, s.family, s.protocol,
+  ifnull(f.pid, -1) AS pid, ifnull(f.fd, -1) AS fd, ifnull(s.inode, 0) AS socket, s.family, s.protocol,
   s.local_address,
   ifnull(s.remote_address, CASE s.family WHEN 2 THEN '0.0.0.0' WHEN 10 THEN '::' END) AS remote_address,
   s.local_port,
   ifnull(s.remote_port, iif(s.family IN (2, 10), 0, NULL)) AS remote_port,
   s.path, s.state, s.namespace AS net_namespace, s.virtual_address
-FROM every_socket AS s LEFT JOIN task_sockets AS t ON t.socket = s.virtual_address;
+FROM every_socket AS s LEFT JOIN process_open_files AS f ON f.virtual_address = s.file;

@@ -178,6 +178,11 @@ const std::vector<Column<Task>>& columns() {
        number<&Tasks::start_time>},
       {{"start_boottime", Type::integer, "Nanoseconds since boot, sleep included."},
        number<&Tasks::start_boottime>},
+      {{"leader", Type::pointer, "The task_struct of the first thread of the process."},
+       number<&Tasks::leader>},
+      {{"file_table", Type::pointer,
+        "The files_struct: file_table of task_open_files; NULL for zombies."},
+       number<&Tasks::file_table>},
   };
   return list;
 }

@@ -1,0 +1,206 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/linux/file_table.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <set>
+
+#include "kernel/linux/linux_kernel.h"
+
+namespace engram::kernel {
+namespace {
+
+// Of all tables together: no machine has so many open, and a walk of damage ends in short time.
+constexpr std::uint64_t kSlotLimit = 1U << 24U;
+constexpr std::size_t kOpenLimit = 1U << 23U;
+constexpr std::size_t kBlock = 512;  // words read at once
+constexpr std::uint32_t kWordBits = 64;
+
+constexpr std::uint32_t kCloseOnExec = 02000000;  // O_CLOEXEC of most architectures
+constexpr std::uint16_t kTypeMask = 0170000;      // S_IFMT
+constexpr std::uint16_t kCharacter = 0020000, kBlockDevice = 0060000;  // S_IFCHR, S_IFBLK
+constexpr std::uint64_t kAnonymousFiles = 0x09041934;                  // include/uapi/linux/magic.h
+constexpr std::uint64_t kPidFiles = 0x50494446;
+
+}  // namespace
+
+FileTables::FileTables(LinuxKernel& kernel) : kernel_(kernel), reader_(kernel.reader()) {
+  auto& diagnostics = reader_.diagnostics();
+  const auto& types = kernel.types();
+  task_files_ = Layout(types, diagnostics, "task_struct").field<VirtAddr>("files");
+  fdt_ = Layout(types, diagnostics, "files_struct").field<VirtAddr>("fdt");
+  const Layout table(types, diagnostics, "fdtable");
+  count_ = table.field<std::uint32_t>("max_fds");
+  files_ = table.field<VirtAddr>("fd");
+  close_on_exec_ = table.field<VirtAddr>("close_on_exec");
+  const Layout file(types, diagnostics, "file");
+  inode_ = file.field<VirtAddr>("f_inode");
+  private_data_ = file.field<VirtAddr>("private_data");
+  mount_ = file.field<VirtAddr>("f_path.mnt");
+  flags_ = file.field<std::uint32_t>("f_flags");
+  position_ = file.field<std::int64_t>("f_pos");
+  const Layout inode(types, diagnostics, "inode");
+  mode_ = inode.field<std::uint16_t>("i_mode");
+  number_ = inode.field<std::uint64_t>("i_ino");
+  size_ = inode.field<std::uint64_t>("i_size");
+  uid_ = inode.field<std::uint32_t>("i_uid.val");
+  special_ = inode.field<std::uint32_t>("i_rdev");
+  super_ = inode.field<VirtAddr>("i_sb");
+  const Layout super(types, diagnostics, "super_block");
+  device_ = super.field<std::uint32_t>("s_dev");
+  magic_ = super.field<std::uint64_t>("s_magic");
+  const Layout mount(types, diagnostics, "mount");
+  mount_id_ = mount.field<std::int32_t>("mnt_id");
+  vfsmount_in_mount_ = mount.offset_of("mnt");
+}
+
+const FileTables::Index& FileTables::index() const {
+  std::call_once(index_once_, [this] {
+    find_tables(index_);
+    for (const auto& table : index_.tables) {
+      const auto first = index_.descriptors.size();
+      read_table(index_, table.address);
+      index_.ranges.emplace_back(first, index_.descriptors.size());
+    }
+  });
+  return index_;
+}
+
+// A list of tasks has the first thread of a process before the others, so that it is the owner if
+// it uses the table. One that has exited while others run on does not any more.
+void FileTables::find_tables(Index& index) const {
+  std::set<std::pair<VirtAddr, std::int32_t>> seen;  // tables and processes
+  const auto& tasks = kernel_.tasks();
+  for (const auto& list : {tasks.list(), tasks.pid_namespace()}) {
+    if (!list) continue;
+    for (const auto& task : **list) {
+      const auto address = reader_.follow(task.address, task_files_);
+      const auto tgid = tasks.tgid(task.address);
+      if (!address || !tgid || !seen.emplace(*address, *tgid).second) continue;
+      const auto [found, is_new] = index.by_address.emplace(*address, index.tables.size());
+      if (is_new) index.tables.push_back({*address, {}});
+      index.tables[found->second].users.push_back({task.address, *tgid});
+    }
+  }
+}
+
+void FileTables::read_table(Index& index, VirtAddr table) const {
+  const auto fdt = reader_.follow(table, fdt_);
+  const auto count = fdt ? reader_.get(*fdt, count_) : std::nullopt;
+  const auto files = fdt ? reader_.follow(*fdt, files_) : std::nullopt;
+  if (!count || !files) return;
+  if (*count > kSlotLimit - index.slots) {
+    reader_.report(count_.name, table,
+                   fmt::format("a table of {} descriptors after {} in others, at most {} expected",
+                               *count, index.slots, kSlotLimit));
+    return;
+  }
+  index.slots += *count;
+  const auto first_found = index.descriptors.size();
+  std::uint64_t block[kBlock] = {};
+  for (std::uint64_t first = 0; first < *count; first += kBlock) {
+    const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(kBlock, *count - first));
+    const auto bytes = std::as_writable_bytes(std::span(block).first(size));
+    const auto read = reader_.space().read_exact(*files + first * sizeof(std::uint64_t), bytes);
+    if (!read) {
+      reader_.report(files_.name, table, paging::to_string(read.error()));
+      continue;
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+      if (block[i] == 0) continue;
+      if (index.descriptors.size() == kOpenLimit) {
+        reader_.report(files_.name, table, fmt::format("more than {} open files", kOpenLimit));
+        return;
+      }
+      const auto number = static_cast<std::uint32_t>(first + i);
+      index.descriptors.push_back({VirtAddr(block[i]), table, number, false});
+    }
+  }
+  const auto found = std::span(index.descriptors).subspan(first_found);
+  const auto bitmap = reader_.follow(*fdt, close_on_exec_);
+  if (bitmap && !found.empty()) read_close_on_exec(found, table, *bitmap);
+}
+
+// One bit a descriptor, in words of 64.
+void FileTables::read_close_on_exec(std::span<Descriptor> found, VirtAddr table,
+                                    VirtAddr bitmap) const {
+  std::uint32_t word = 0;
+  std::uint64_t bits = 0;
+  bool is_read = false;
+  for (auto& descriptor : found) {
+    if (const auto wanted = descriptor.number / kWordBits; !is_read || wanted != word) {
+      word = wanted;
+      is_read = true;
+      const auto loaded =
+          reader_.space().load<std::uint64_t>(bitmap + std::uint64_t{word} * sizeof(bits));
+      if (!loaded) {
+        reader_.report(close_on_exec_.name, table, paging::to_string(loaded.error()));
+        return;
+      }
+      bits = *loaded;
+    }
+    descriptor.close_on_exec = (bits >> (descriptor.number % kWordBits) & 1U) != 0;
+  }
+}
+
+const std::vector<FileTable>& FileTables::all() const {
+  return index().tables;
+}
+
+const std::vector<Descriptor>& FileTables::descriptors() const {
+  return index().descriptors;
+}
+
+const FileTable* FileTables::find(VirtAddr address) const {
+  const auto found = index().by_address.find(address);
+  return found == index().by_address.end() ? nullptr : &index().tables[found->second];
+}
+
+std::span<const Descriptor> FileTables::descriptors(const FileTable& table) const {
+  const auto found = index().by_address.find(table.address);
+  if (found == index().by_address.end()) return {};
+  const auto [first, last] = index().ranges[found->second];
+  return std::span(index().descriptors).subspan(first, last - first);
+}
+
+// seq_show() in fs/proc/fd.c.
+std::optional<std::uint32_t> FileTables::flags(const Descriptor& descriptor) const {
+  const auto flags = reader_.get(descriptor.file, flags_);
+  if (!flags) return std::nullopt;
+  return (*flags & ~kCloseOnExec) | (descriptor.close_on_exec ? kCloseOnExec : 0U);
+}
+
+std::optional<std::int32_t> FileTables::mount_id(VirtAddr file) const {
+  const auto mount = reader_.follow(file, mount_);
+  if (!mount || !vfsmount_in_mount_) return std::nullopt;
+  return reader_.get(*mount - *vfsmount_in_mount_, mount_id_);
+}
+
+// stat(2), for file systems that do as generic_fillattr().
+FileFacts FileTables::facts(VirtAddr file) const {
+  FileFacts facts;
+  const auto inode = reader_.follow(file, inode_);
+  if (!inode) return facts;
+  facts.inode = reader_.get(*inode, number_);
+  facts.mode = reader_.get(*inode, mode_);
+  facts.size = reader_.get(*inode, size_);
+  facts.uid = reader_.get(*inode, uid_);
+  if (facts.mode) {
+    const auto type = *facts.mode & kTypeMask;
+    if (type == kCharacter || type == kBlockDevice) facts.special = reader_.get(*inode, special_);
+  }
+  const auto super = reader_.follow(*inode, super_);
+  if (!super) return facts;
+  facts.device = reader_.get(*super, device_);
+  // Inodes of these have a type since 6.16 that user space does not see: anon_inode_getattr() in
+  // fs/anon_inodes.c (cfd86ef7e8e7).
+  const auto magic = reader_.get(*super, magic_);
+  if (facts.mode && (magic == kAnonymousFiles || magic == kPidFiles)) {
+    facts.mode = static_cast<std::uint16_t>(*facts.mode & ~kTypeMask);
+  }
+  return facts;
+}
+
+}  // namespace engram::kernel
