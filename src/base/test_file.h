@@ -18,9 +18,13 @@ namespace engram::test {
 /// A file with this content that is deleted at the end of the scope.
 class TempFile {
  public:
+  /// mkstemp(3) puts a name in place of the six X. Without a file no test means anything: the
+  /// program ends.
   explicit TempFile(Bytes content)
       : path_((std::filesystem::temp_directory_path() / "engram-test-XXXXXX").string()) {
-    ::close(::mkstemp(path_.data()));
+    const int fd = ::mkstemp(path_.data());
+    if (fd < 0) std::abort();
+    ::close(fd);
     std::ofstream(path_, std::ios::binary)
         .write(reinterpret_cast<const char*>(content.data()), std::ssize(content));
   }

@@ -27,12 +27,7 @@ bool flush_line(const std::byte* line) {
   asm volatile(
       "clc\n"
       "1: clflush (%[line])\n"
-      "2:\n\t"
-      ".pushsection engram_guarded, \"aR?\", @progbits\n\t"
-      ".balign 4\n\t"
-      ".long 1b - .\n\t"
-      ".long 2b - .\n\t"
-      ".popsection"
+      "2:\n\t" ENGRAM_GUARDED_RANGE
       : "=@ccc"(fault)
       : [line] "r"(line)
       : "memory");

@@ -40,9 +40,7 @@ class FileTest : public testing::TestWithParam<const char*> {
       file_ = File::adopt(::memfd_create("engram-test", MFD_CLOEXEC)).value();
       return;
     }
-    std::string path = testing::TempDir() + "engram-file-XXXXXX";
-    file_ = File::adopt(::mkstemp(path.data())).value();
-    ::unlink(path.c_str());
+    file_ = File::open(test::TempFile({}).path(), File::Access::read_write).value();
   }
   const File& file() const { return *file_; }
   std::string read(std::uint64_t from, std::size_t size) const {

@@ -123,11 +123,19 @@ inline void full_fence() {
 
 #if defined(__x86_64__)
 
-// Each piece of assembler adds its GuardedRange to the section engram_guarded. The section is
-// retained (R), because nothing but the linker's own symbols refers to it, and belongs to the group
-// of the function that it stands in (?), so that both are kept or dropped together. The moves leave
-// the flags alone: carry is set only by the handler.
+// Each piece of assembler, from its label 1 up to label 2, adds its GuardedRange to the section
+// engram_guarded. The section is retained (R), because nothing but the linker's own symbols refers
+// to it, and belongs to the group of the function that it stands in (?), so that both are kept or
+// dropped together. The moves leave the flags alone: carry is set only by the handler.
 //
+// A macro, because assembler is made of literals: the form of an entry is written once.
+#define ENGRAM_GUARDED_RANGE                            \
+  ".pushsection engram_guarded, \"aR?\", @progbits\n\t" \
+  ".balign 4\n\t"                                       \
+  ".long 1b - .\n\t"                                    \
+  ".long 2b - .\n\t"                                    \
+  ".popsection"
+
 // The size is an operand that nothing uses: without it g++ 12 takes the assembler of all sizes for
 // the same code, and folds functions that differ in nothing else (-flto, -fipa-icf).
 
@@ -137,12 +145,7 @@ template <class T>
   asm volatile(
       "clc\n"
       "1: mov (%[from]), %[value]\n"
-      "2:\n\t"
-      ".pushsection engram_guarded, \"aR?\", @progbits\n\t"
-      ".balign 4\n\t"
-      ".long 1b - .\n\t"
-      ".long 2b - .\n\t"
-      ".popsection"
+      "2:\n\t" ENGRAM_GUARDED_RANGE
       : [value] "=r"(value), "=@ccc"(fault)
       : [from] "r"(from), "i"(sizeof(T))
       : "memory");
@@ -155,12 +158,7 @@ template <class T>
   asm volatile(
       "clc\n"
       "1: mov %[value], (%[to])\n"
-      "2:\n\t"
-      ".pushsection engram_guarded, \"aR?\", @progbits\n\t"
-      ".balign 4\n\t"
-      ".long 1b - .\n\t"
-      ".long 2b - .\n\t"
-      ".popsection"
+      "2:\n\t" ENGRAM_GUARDED_RANGE
       : "=@ccc"(fault)
       : [to] "r"(to), [value] "r"(value), "i"(sizeof(T))
       : "memory");

@@ -23,12 +23,7 @@ namespace engram::mapping::detail {
 inline std::size_t copy_string(std::byte* to, const std::byte* from, std::size_t size) {
   asm volatile(
       "1: rep movsb\n"
-      "2:\n\t"
-      ".pushsection engram_guarded, \"aR?\", @progbits\n\t"
-      ".balign 4\n\t"
-      ".long 1b - .\n\t"
-      ".long 2b - .\n\t"
-      ".popsection"
+      "2:\n\t" ENGRAM_GUARDED_RANGE
       : "+D"(to), "+S"(from), "+c"(size)
       :
       : "memory");
@@ -39,12 +34,7 @@ inline std::size_t copy_string(std::byte* to, const std::byte* from, std::size_t
 inline std::size_t fill_string(std::byte* to, std::byte value, std::size_t size) {
   asm volatile(
       "1: rep stosb\n"
-      "2:\n\t"
-      ".pushsection engram_guarded, \"aR?\", @progbits\n\t"
-      ".balign 4\n\t"
-      ".long 1b - .\n\t"
-      ".long 2b - .\n\t"
-      ".popsection"
+      "2:\n\t" ENGRAM_GUARDED_RANGE
       : "+D"(to), "+c"(size)
       : "a"(value)
       : "memory");
@@ -64,12 +54,7 @@ inline bool copy_pair(std::byte* to, const std::byte* from, std::size_t size) {
       "mov (%[from], %[last]), %[tail]\n\t"
       "mov %[head], (%[to])\n\t"
       "mov %[tail], (%[to], %[last])\n"
-      "2:\n\t"
-      ".pushsection engram_guarded, \"aR?\", @progbits\n\t"
-      ".balign 4\n\t"
-      ".long 1b - .\n\t"
-      ".long 2b - .\n\t"
-      ".popsection"
+      "2:\n\t" ENGRAM_GUARDED_RANGE
       : [head] "=&r"(head), [tail] "=&r"(tail), "=@ccc"(fault)
       : [to] "r"(to), [from] "r"(from), [last] "r"(last), "i"(sizeof(T))
       : "memory");
@@ -85,12 +70,7 @@ inline bool copy_upto_32(std::byte* to, const std::byte* from, std::size_t size)
       "movups -16(%[from], %[size]), %%xmm1\n\t"
       "movups %%xmm0, (%[to])\n\t"
       "movups %%xmm1, -16(%[to], %[size])\n"
-      "2:\n\t"
-      ".pushsection engram_guarded, \"aR?\", @progbits\n\t"
-      ".balign 4\n\t"
-      ".long 1b - .\n\t"
-      ".long 2b - .\n\t"
-      ".popsection"
+      "2:\n\t" ENGRAM_GUARDED_RANGE
       : "=@ccc"(fault)
       : [to] "r"(to), [from] "r"(from), [size] "r"(size)
       : "memory", "xmm0", "xmm1");
@@ -110,12 +90,7 @@ inline bool copy_upto_64(std::byte* to, const std::byte* from, std::size_t size)
       "movups %%xmm1, 16(%[to])\n\t"
       "movups %%xmm2, -32(%[to], %[size])\n\t"
       "movups %%xmm3, -16(%[to], %[size])\n"
-      "2:\n\t"
-      ".pushsection engram_guarded, \"aR?\", @progbits\n\t"
-      ".balign 4\n\t"
-      ".long 1b - .\n\t"
-      ".long 2b - .\n\t"
-      ".popsection"
+      "2:\n\t" ENGRAM_GUARDED_RANGE
       : "=@ccc"(fault)
       : [to] "r"(to), [from] "r"(from), [size] "r"(size)
       : "memory", "xmm0", "xmm1", "xmm2", "xmm3");
@@ -143,12 +118,7 @@ inline std::size_t copy_blocks_of_64(std::byte* to, const std::byte* from, std::
       "cmp $64, %[left]\n\t"
       "jae 1b\n\t"
       "clc\n"
-      "2:\n\t"
-      ".pushsection engram_guarded, \"aR?\", @progbits\n\t"
-      ".balign 4\n\t"
-      ".long 1b - .\n\t"
-      ".long 2b - .\n\t"
-      ".popsection"
+      "2:\n\t" ENGRAM_GUARDED_RANGE
       : [to] "+r"(to), [from] "+r"(from), [left] "+r"(left), "=@ccc"(fault)
       :
       : "memory", "xmm0", "xmm1", "xmm2", "xmm3");
@@ -178,11 +148,7 @@ inline std::size_t copy_blocks_of_128(std::byte* to, const std::byte* from, std:
       "jae 1b\n\t"
       "clc\n"
       "2: vzeroupper\n\t"  // leaves the flags alone
-      ".pushsection engram_guarded, \"aR?\", @progbits\n\t"
-      ".balign 4\n\t"
-      ".long 1b - .\n\t"
-      ".long 2b - .\n\t"
-      ".popsection"
+      ENGRAM_GUARDED_RANGE
       : [to] "+r"(to), [from] "+r"(from), [left] "+r"(left), "=@ccc"(fault)
       :
       : "memory", "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",

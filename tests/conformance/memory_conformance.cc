@@ -1,21 +1,19 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
 
-// Guest memory: addresses, regions, collections of them, and what all of it does at its edges.
+// Guest memory: regions, collections of them, and what all of it does at its edges.
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <map>
 #include <optional>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "guest/accessor.h"
-#include "test_containers.h"
+#include "test_memories.h"
 
 namespace engram::test {
 namespace {
@@ -27,87 +25,8 @@ using guest::RegionCollection;
 
 constexpr std::uint64_t kMax = ~std::uint64_t{0};
 
-/// Sizes and starts as the scenarios give them.
-struct Part {
-  std::uint64_t start;
-  std::uint64_t size;
-};
-
-std::vector<Range> ranges_of(const std::vector<Part>& parts) {
-  std::vector<Range> ranges;
-  for (const Part& part : parts) ranges.push_back(range_of(part.start, part.size));
-  return ranges;
-}
-MappedMemory<> anonymous(const std::vector<Part>& parts) {
-  return guest::anonymous_memory(ranges_of(parts)).value();
-}
-guest::MappedRegion<> region(std::uint64_t start, std::uint64_t size) {
-  return guest::MappedRegion<>::anonymous(range_of(start, size)).value();
-}
 MemoryErrc error_of(const MemoryResult<MappedMemory<>>& result) {
   return result ? MemoryErrc::none : result.error().code;
-}
-
-TEST(VT01, AddressesKeepTheirValue) {
-  EXPECT_EQ(PhysAddr(0).value, 0U);
-  EXPECT_EQ(PhysAddr(kMax).value, kMax);
-  EXPECT_EQ(PhysAddr(0x300), PhysAddr(0x300));
-  EXPECT_LT(PhysAddr(0x300), PhysAddr(0x301));
-  EXPECT_EQ(PhysAddr(), PhysAddr(0));
-}
-
-TEST(VT02, OffsetFromABase) {
-  EXPECT_EQ(PhysAddr(0x150).checked_offset_from(PhysAddr(0x100)), 0x50U);
-  EXPECT_EQ(PhysAddr(0x100).checked_offset_from(PhysAddr(0x150)), std::nullopt);
-}
-
-TEST(VT03, AlignUp) {
-  EXPECT_EQ(PhysAddr(0x128).checked_align_up(8), PhysAddr(0x128));
-  EXPECT_EQ(PhysAddr(0x128).checked_align_up(16), PhysAddr(0x130));
-  EXPECT_EQ(PhysAddr(kMax - 0x3fff).checked_align_up(0x10000), std::nullopt);
-#ifndef NDEBUG
-  EXPECT_DEATH((void)PhysAddr(0x128).checked_align_up(12), "");
-#endif
-}
-
-TEST(VT04, MasksAndBits) {
-  EXPECT_EQ(PhysAddr(0x5050) & 0xff00, PhysAddr(0x5000));
-  EXPECT_EQ(PhysAddr(0x5050).mask(0xff00), 0x5000U);
-  EXPECT_EQ(PhysAddr(0x5050) | 5, PhysAddr(0x5055));
-  EXPECT_EQ(PhysAddr(0xff0) & 0xf00f, PhysAddr(0));
-  EXPECT_EQ(PhysAddr(0xff0) | 0xf00f, PhysAddr(0xffff));
-}
-
-void expect_sum(std::uint64_t a, std::uint64_t b, std::uint64_t sum, bool wraps) {
-  const auto wrapped = PhysAddr(a).overflowing_add(b);
-  EXPECT_EQ(wrapped.address, PhysAddr(sum));
-  EXPECT_EQ(wrapped.wrapped, wraps);
-  EXPECT_EQ(PhysAddr(a).checked_add(b), wraps ? std::nullopt : std::optional(PhysAddr(sum)));
-  if (wraps) return;
-  EXPECT_EQ(PhysAddr(a).unchecked_add(b), PhysAddr(sum));
-}
-void expect_difference(std::uint64_t a, std::uint64_t b, std::uint64_t difference, bool wraps) {
-  const auto wrapped = PhysAddr(a).overflowing_sub(b);
-  EXPECT_EQ(wrapped.address, PhysAddr(difference));
-  EXPECT_EQ(wrapped.wrapped, wraps);
-  EXPECT_EQ(PhysAddr(a).checked_sub(b), wraps ? std::nullopt : std::optional(PhysAddr(difference)));
-  EXPECT_EQ(PhysAddr(a).checked_offset_from(PhysAddr(b)),
-            wraps ? std::nullopt : std::optional(difference));
-  if (wraps) return;
-  EXPECT_EQ(PhysAddr(a).unchecked_sub(b), PhysAddr(difference));
-}
-
-TEST(VT05, SumsAndDifferences) {
-  expect_sum(10, 10, 20, false);
-  expect_sum(kMax - 1, 1, kMax, false);
-  expect_sum(kMax, 1, 0, true);
-  expect_difference(20, 10, 10, false);
-  expect_difference(1, 1, 0, false);
-  expect_difference(0, 1, kMax, true);
-#ifndef NDEBUG
-  EXPECT_DEATH((void)PhysAddr(kMax).unchecked_add(1), "");
-  EXPECT_DEATH((void)PhysAddr(0).unchecked_sub(1), "");
-#endif
 }
 
 TEST(VT45, CollectionsThatAreNone) {
@@ -303,28 +222,6 @@ TEST(VT68, SlicesOfAMemory) {
   EXPECT_EQ(error(0xc00, 0x100).address, 0xc00U);
 }
 
-/// The sizes of the slices, and the error that ends them.
-struct Walk {
-  std::vector<std::uint64_t> sizes;
-  MemoryErrc error = MemoryErrc::none;
-  std::uint64_t address = 0;
-  bool operator==(const Walk&) const = default;
-};
-template <class M>
-Walk walk_slices(const M& memory, std::uint64_t address, std::uint64_t size) {
-  Walk walk;
-  for (const auto& slice : memory.slices(PhysAddr(address), size)) {
-    EXPECT_EQ(walk.error, MemoryErrc::none) << "an element behind an error";
-    if (slice) {
-      walk.sizes.push_back(slice->size());
-    } else {
-      walk.error = slice.error().code;
-      walk.address = slice.error().address;
-    }
-  }
-  return walk;
-}
-
 TEST(VT69, SlicesAcrossRegions) {
   const MappedMemory<> memory = anonymous({{0, 0x400}, {0x800, 0x400}, {0xc00, 0x400}});
   const auto missing = [](std::vector<std::uint64_t> sizes, std::uint64_t address) {
@@ -442,24 +339,6 @@ TEST(XT13, TheBackingOfEachRegionCanBeMappedByOthers) {
   EXPECT_EQ(anonymous({{0, 0x1000}}).backing(PhysAddr(0)).error().code, MemoryErrc::unsupported);
 }
 
-TEST(XT15, AlignmentOfAddresses) {
-  using guest::aligned_down;
-  using guest::aligned_up;
-  const std::vector<std::array<std::uint64_t, 4>> cases = {
-      // address, alignment, up, down
-      {12345, 0, 12345, 12345}, {12345, 1, 12345, 12345}, {12345, 2, 12346, 12344},
-      {0, 4096, 0, 0},          {1, 4096, 4096, 0},       {4095, 4096, 4096, 0},
-      {4096, 4096, 4096, 4096}, {4097, 4096, 8192, 4096}};
-  for (const auto& [address, alignment, up, down] : cases) {
-    EXPECT_EQ(aligned_up(PhysAddr(address), alignment), PhysAddr(up));
-    EXPECT_EQ(aligned_down(PhysAddr(address), alignment), PhysAddr(down));
-  }
-  const PhysAddr top_page(kMax - 4095);
-  EXPECT_EQ(aligned_up(top_page, 4096), top_page);
-  EXPECT_EQ(aligned_up(PhysAddr(kMax), 2), std::nullopt);
-  EXPECT_EQ(aligned_down(PhysAddr(kMax), 2), PhysAddr(kMax - 1));
-}
-
 TEST(ST11, TheEndOfTheAddressSpace) {
   const PhysAddr start(kMax - 0xfff);
   EXPECT_FALSE(Range::make(start, 0x1001).has_value());
@@ -550,116 +429,6 @@ TEST(ST19, AShortReadLeavesNoHole) {
   connection.send(Buffer(4, std::byte{9}));
   ASSERT_TRUE(memory.read_exact_from(start, stream, 0x14).has_value());
   EXPECT_EQ(memory.read_object<std::uint32_t>(SplitContainer::kBase + kPageSize), 0x09090909U);
-}
-
-/// The slow and obvious twin of a memory: an entry a byte.
-class ByteMap {
- public:
-  void add(std::uint64_t start, std::uint64_t size) {
-    for (std::uint64_t i = 0; i < size; ++i) bytes_[start + i] = std::byte{0};
-  }
-  /// Moves bytes one by one; `move(byte in the map, index)`.
-  template <class Move>
-  Transfer each(std::uint64_t address, std::size_t size, Move move) {
-    for (std::size_t i = 0; i < size; ++i) {
-      if (address + i < address) return {i, MemoryErrc::range_overflow, 0, address + i};
-      const auto found = bytes_.find(address + i);
-      if (found == bytes_.end()) {
-        return {i, MemoryErrc::invalid_guest_address, 0, address + i};
-      }
-      move(found->second, i);
-    }
-    return {size};
-  }
-
- private:
-  std::map<std::uint64_t, std::byte> bytes_;
-};
-
-class ST20 : public testing::Test {
- protected:
-  static constexpr std::uint64_t kTop = kMax - 0x1ff;  // a region of 0x200 bytes up to the end
-
-  ST20() {
-    std::vector<Part> parts = {{0, 0x40},       {0x1000, 0x300},       {0x1300, 0x80},
-                               {0x1500, 0x200}, {kTop - 0x300, 0x100}, {kTop, 0x200}};
-    std::vector<guest::AnyRegion> regions;
-    for (const Part& part : parts) {
-      model_.add(part.start, part.size);
-      edges_.push_back(part.start);
-      edges_.push_back(part.start + part.size);  // 0 for the last: wraps
-      // Every other region has no host memory.
-      if (regions.size() % 2 == 0) {
-        regions.emplace_back(region(part.start, part.size));
-      } else {
-        regions.emplace_back(guest::StreamRegion<>::make(range_of(part.start, part.size),
-                                                         {file_of(Buffer(part.size)), {}})
-                                 .value());
-      }
-    }
-    memory_ = RegionCollection<guest::AnyRegion>::from(std::move(regions)).value();
-  }
-
-  std::uint64_t random_address() {
-    switch (random_() % 8) {
-      case 0:
-        return random_();
-      case 1:
-        return kMax;
-      case 2:
-        return 0;
-      default:
-        return edges_[random_() % edges_.size()] + random_() % 0x41 - 0x20;
-    }
-  }
-
-  std::mt19937_64 random_{20};
-  ByteMap model_;
-  RegionCollection<guest::AnyRegion> memory_;
-  std::vector<std::uint64_t> edges_;
-};
-
-TEST_F(ST20, AgreesWithAByteMap) {
-  for (int round = 0; round < 10'000; ++round) {
-    const std::uint64_t address = random_address();
-    const std::size_t size = random_() % 4 == 0 ? random_() % 3 : random_() % 0x500;
-    Buffer bytes(size), want(size);
-    if (round % 2 == 0) {
-      for (std::byte& byte : bytes) byte = static_cast<std::byte>(random_());
-      const Transfer expected =
-          model_.each(address, size, [&](std::byte& byte, std::size_t i) { byte = bytes[i]; });
-      ASSERT_EQ(memory_.write(PhysAddr(address), bytes), expected) << address << '+' << size;
-      continue;
-    }
-    const Transfer expected =
-        model_.each(address, size, [&](const std::byte& byte, std::size_t i) { want[i] = byte; });
-    ASSERT_EQ(memory_.read(PhysAddr(address), bytes), expected) << address << '+' << size;
-    ASSERT_EQ(bytes, want);
-    if (size != 0) {
-      ASSERT_EQ(memory_.check(PhysAddr(address), size), expected.complete());
-    }
-    Buffer sink;
-    mapping::VectorWriter stream(sink);
-    ASSERT_EQ(memory_.write_to(PhysAddr(address), stream, size), expected);
-    want.resize(expected.count);
-    ASSERT_EQ(sink, want);
-  }
-}
-
-TEST_F(ST20, HugeRangesEndWhereTheModelEnds) {
-  for (int round = 0; round < 1000; ++round) {
-    const std::uint64_t address = random_address();
-    ASSERT_FALSE(memory_.check(PhysAddr(address), kMax - random_() % 0x1000));
-    const Transfer expected = model_.each(address, 0x1000, [](std::byte, std::size_t) {});
-    const Walk walk = walk_slices(memory_, address, kMax);
-    std::uint64_t sum = 0;
-    for (const std::uint64_t size : walk.sizes) sum += size;
-    ASSERT_LE(sum, expected.count);  // less where a region has no host memory
-    ASSERT_NE(walk.error, MemoryErrc::none);
-    if (walk.error != MemoryErrc::host_address_unavailable) {
-      ASSERT_EQ(sum, expected.count);
-    }
-  }
 }
 
 }  // namespace

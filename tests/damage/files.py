@@ -5,13 +5,9 @@
 
 files.py --engram PROGRAM --dump FOLDER
 """
-import argparse
-import pathlib
-import subprocess
 import sys
-import tempfile
 
-from sockets import Image, complaints
+from changed import complaints, run
 
 # Offsets in Debian's 6.12 (BTF of its vmlinux).
 FDT = 32  # in struct files_struct
@@ -95,27 +91,5 @@ def tree(image):
 CASES = {"count": count, "nowhere": nowhere, "inode": inode, "loop": loop, "tree": tree}
 
 
-def main():
-    """Runs every case on one copy."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engram", required=True)
-    parser.add_argument("--dump", required=True, type=pathlib.Path)
-    arguments = parser.parse_args()
-    wrong = 0
-    with tempfile.TemporaryDirectory() as folder:
-        copy = pathlib.Path(folder) / "dump.raw"
-        subprocess.run(["cp", "--sparse=always", arguments.dump / "dump.raw", copy], check=True)
-        image = Image(arguments.engram, copy)
-        for name, case in CASES.items():
-            try:
-                case(image)
-            except (AssertionError, ValueError, subprocess.SubprocessError) as problem:
-                print(f"{name}: {problem!r}")
-                wrong += 1
-            image.restore()
-    print(f"files: {len(CASES)} cases, {wrong} wrong")
-    return 1 if wrong else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("files", __doc__, lambda image: CASES))

@@ -5,13 +5,9 @@
 
 memory_maps.py --engram PROGRAM --dump FOLDER
 """
-import argparse
-import pathlib
-import subprocess
 import sys
-import tempfile
 
-from sockets import Image, complaints
+from changed import complaints, run
 
 NEXT, PREVIOUS = 16, 24  # in struct vm_area_struct before 6.1
 OWNER = {True: 16, False: 64}  # vm_mm: with a maple tree, without
@@ -47,10 +43,8 @@ def stale(image, has_maple_tree):
     assert any(f"{memory:#x}" in message for _, message in complaints(image, "memory_mappings"))
 
 
-def hidden(image, has_maple_tree):
+def hidden(image):
     """A mapping that was taken off the list is still in the tree; one that is gone from both is missed."""
-    if has_maple_tree:
-        return
     before = mappings(image)
     areas, _ = some(image)
     image.write(areas[0] + NEXT, areas[2])
@@ -59,10 +53,8 @@ def hidden(image, has_maple_tree):
     assert any("not on the list" in message for _, message in complaints(image, "memory_mappings"))
 
 
-def loop(image, has_maple_tree):
+def loop(image):
     """A list that leads back ends there, and the tree has the rest."""
-    if has_maple_tree:
-        return
     before = mappings(image)
     areas, _ = some(image)
     image.write(areas[2] + NEXT, areas[0])
@@ -101,25 +93,12 @@ def root_of(image, memory):
     raise AssertionError("no maple tree")
 
 
-def main():
-    """Runs all cases on a copy of the dump."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engram", required=True, type=pathlib.Path)
-    parser.add_argument("--dump", required=True, type=pathlib.Path)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        copy = pathlib.Path(folder) / "dump.raw"
-        subprocess.run(["cp", "--sparse=always", arguments.dump / "dump.raw", copy], check=True)
-        image = Image(arguments.engram, copy)
-        has_maple_tree = bool(image.query("SELECT 1 FROM kallsyms WHERE symbol_name = 'mas_find' LIMIT 1"))
-        for case in (stale, hidden, loop, nowhere):
-            try:
-                case(image, has_maple_tree)
-            finally:
-                image.restore()
-            print(f"{case.__name__}: right")
-    return 0
+def cases_of(image):
+    """Cases by name. Kernels without a maple tree keep a list beside their tree, which can be damaged by itself."""
+    has_maple_tree = bool(image.query("SELECT 1 FROM kallsyms WHERE symbol_name = 'mas_find' LIMIT 1"))
+    both = {case.__name__: lambda image, case=case: case(image, has_maple_tree) for case in (stale, nowhere)}
+    return both if has_maple_tree else {**both, "hidden": hidden, "loop": loop}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("memory maps", __doc__, cases_of))

@@ -5,12 +5,9 @@
 
 sockets.py --engram PROGRAM --dump FOLDER
 """
-import argparse
-import json
-import pathlib
-import subprocess
 import sys
-import tempfile
+
+from changed import complaints, run
 
 # struct sock_common on 64 bit with IPv6: the same from 5.10 to 7.2.
 STATE, PORT_ADDRESS_NODE, NODE = 18, 24, 104
@@ -19,58 +16,9 @@ NEW_SYN_RECV = 12
 ESTABLISHED = "local_port = 40006"  # of a scenario's client
 
 
-class Image:
-    """A copy that can be changed and is put right again."""
-
-    def __init__(self, engram, path):
-        self.engram, self.path = engram, path
-        self.changes = []
-
-    def query(self, sql):
-        """The rows of the last statement."""
-        done = subprocess.run([self.engram, "query", self.path, sql, "--format", "json"], capture_output=True,
-                              encoding="utf-8", check=True, timeout=60)
-        return json.loads(done.stdout)
-
-    def place(self, address):
-        """Where a kernel address lies in the file."""
-        signed = address - (1 << 64) if address >> 63 else address
-        return int(str(self.query(f"SELECT translate({signed}) AS place")[0]["place"]), 0)
-
-    def read(self, address):
-        """A word of memory."""
-        with open(self.path, "rb") as file:
-            file.seek(self.place(address))
-            return int.from_bytes(file.read(8), "little")
-
-    def write(self, address, value, size=8):
-        """Changes memory until restore()."""
-        place = self.place(address)
-        with open(self.path, "r+b") as file:
-            file.seek(place)
-            self.changes.append((place, file.read(size)))
-            file.seek(place)
-            file.write(value.to_bytes(size, "little"))
-
-    def restore(self):
-        """Undoes all changes, the last one first."""
-        with open(self.path, "r+b") as file:
-            for place, content in reversed(self.changes):
-                file.seek(place)
-                file.write(content)
-        self.changes = []
-
-
 def connections(image):
     """Rows by address."""
     return {row["virtual_address"]: row for row in image.query("SELECT * FROM network_connections")}
-
-
-def complaints(image, table="network_connections"):
-    """(location, message) of the diagnostics rows after the table was read."""
-    rows = image.query(f"CREATE TEMP TABLE t AS SELECT * FROM {table};"
-                       " SELECT location, message FROM diagnostics WHERE level <= 2")
-    return [(row["location"], row["message"]) for row in rows]
 
 
 def socket_where(image, condition, table="network_connections"):
@@ -110,7 +58,7 @@ def loop(image):
     node = int(address, 16) + NODE
     image.write(node, node)
     assert connections(image) == before
-    (location, message), = complaints(image)
+    (location, message), = complaints(image, "network_connections")
     assert location == "tcp_hashinfo.ehash" and "twice" in message, (location, message)
 
 
@@ -120,7 +68,7 @@ def nowhere(image):
     before = connections(image)
     image.write(int(address, 16) + NODE, 0xFFFF_C8FF_0000_0000)
     assert connections(image) == before
-    (location, message), = complaints(image)
+    (location, message), = complaints(image, "network_connections")
     assert location == "tcp_hashinfo.ehash" and "not present" in message, (location, message)
 
 
@@ -134,7 +82,7 @@ def count(image):
     assert {row["state"] for row in gone} == {"time_wait", "fin_wait2"}, gone
     connected = [row for row in after.values() if row["state"] == "established" and row["protocol"] == "tcp"]
     assert {row["source"] for row in connected} == {"file"}, connected
-    (location, message), = complaints(image)
+    (location, message), = complaints(image, "network_connections")
     assert location == "tcp_hashinfo.ehash" and "4294967296" in message, (location, message)
 
 
@@ -146,27 +94,5 @@ CASES = {
 }
 
 
-def main():
-    """Runs every case on one copy."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engram", required=True)
-    parser.add_argument("--dump", required=True, type=pathlib.Path)
-    arguments = parser.parse_args()
-    wrong = 0
-    with tempfile.TemporaryDirectory() as folder:
-        copy = pathlib.Path(folder) / "dump.raw"
-        subprocess.run(["cp", "--sparse=always", arguments.dump / "dump.raw", copy], check=True)
-        image = Image(arguments.engram, copy)
-        for name, case in CASES.items():
-            try:
-                case(image)
-            except (AssertionError, subprocess.SubprocessError) as problem:
-                print(f"{name}: {problem!r}")
-                wrong += 1
-            image.restore()
-    print(f"sockets: {len(CASES)} cases, {wrong} wrong")
-    return 1 if wrong else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run("sockets", __doc__, lambda image: CASES))

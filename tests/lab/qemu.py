@@ -51,7 +51,8 @@ def command_line(machine, image, truth_disk, serial, extra=()):
 class Guest:
     """A booted guest. Use with "with": leaving the block ends the QEMU process that it started."""
 
-    def __init__(self, machine, image, folder):
+    def __init__(self, machine, image, folder, extra=()):
+        """`extra` are further arguments of QEMU."""
         self.folder = folder
         self.serial = folder / 'serial.txt'
         self.truth_disk = folder / 'truth.img'
@@ -62,7 +63,7 @@ class Guest:
         self._socket_folder = pathlib.Path(tempfile.mkdtemp(prefix='lab-'))
         socket = self._socket_folder / 'qmp'
         self.command = command_line(machine, image, self.truth_disk, f'file:{self.serial}',
-                                    ('-qmp', f'unix:{socket},server=on,wait=off'))
+                                    (*extra, '-qmp', f'unix:{socket},server=on,wait=off'))
         self._messages = open(folder / 'qemu.txt', 'wb')
         # However the lab ends, QEMU ends with it.
         tied = ['setpriv', '--pdeathsig', 'KILL', '--', *self.command]

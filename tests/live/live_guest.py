@@ -5,9 +5,6 @@ import dataclasses
 import gzip
 import pathlib
 import shutil
-import subprocess
-import tempfile
-import time
 
 import initramfs
 import qemu
@@ -51,28 +48,11 @@ def with_churn(image, folder):
 class LiveGuest(qemu.Guest):
     """A booted guest whose RAM is `ram`, a file that is shared with whoever maps it."""
 
-    def __init__(self, machine, image, folder, ram):  # pylint: disable=super-init-not-called
-        # As in Guest, with a memory backend: changing qemu.py would make all dumps anew.
-        self.folder = folder
+    def __init__(self, machine, image, folder, ram):
         self.ram = ram
-        self.serial = folder / "serial.txt"
-        self.truth_disk = folder / "truth.img"
-        self.ready_after = None
-        with open(self.truth_disk, "wb") as disk:
-            disk.truncate(qemu._TRUTH_DISK)  # pylint: disable=protected-access
-        self._socket_folder = pathlib.Path(tempfile.mkdtemp(prefix="lab-"))
-        self._qmp_path = self._socket_folder / "qmp"
         backed = dataclasses.replace(machine, chipset=f"{machine.chipset},memory-backend=ram")
         backend = f"memory-backend-file,id=ram,size={machine.memory_mb}M,mem-path={ram},share=on"
-        self.command = qemu.command_line(
-            backed, with_churn(image, folder), self.truth_disk, f"file:{self.serial}",
-            ("-object", backend, "-qmp", f"unix:{self._qmp_path},server=on,wait=off"))
-        self._messages = open(folder / "qemu.txt", "wb")  # pylint: disable=consider-using-with
-        tied = ["setpriv", "--pdeathsig", "KILL", "--", *self.command]
-        self._process = subprocess.Popen(  # pylint: disable=consider-using-with
-            tied, stdin=subprocess.DEVNULL, stdout=self._messages, stderr=self._messages)
-        self._started = time.monotonic()
-        self.qmp = None
+        super().__init__(backed, with_churn(image, folder), folder, ("-object", backend))
 
     def __exit__(self, *error):
         super().__exit__(*error)

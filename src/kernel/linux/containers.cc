@@ -70,20 +70,11 @@ struct XArrayWalker::Walk {
   const std::function<bool(std::uint64_t, VirtAddr)>& visit;
   std::unordered_set<std::uint64_t> seen = {};
   bool is_good = true;
-  /// The words that lead to the node that is being read, with what they held.
-  std::vector<std::pair<VirtAddr, std::uint64_t>> path = {};
+  FollowedWords path = {};
 
   void report(VirtAddr node, std::string_view reason) {
     is_good = false;
     reader.report(what, node, reason);
-  }
-  /// A node that the guest took out was perhaps used anew before it was read: those that are still
-  /// reached by the same words were not.
-  void look_again_at_path() {
-    for (const auto& [at, value] : path) {
-      const auto word = reader.space().load<std::uint64_t>(at);
-      if (!word || *word != value) is_good = false;
-    }
   }
 };
 
@@ -120,7 +111,7 @@ void XArrayWalker::walk_from(VirtAddr xarray, Walk& walk) const {
     return;
   }
   if (!is_node(head->value)) return;
-  walk.path.emplace_back(xarray + *head_.offset, head->value);
+  walk.path.push(xarray + *head_.offset, head->value);
   visit_node(walk, VirtAddr(head->value - 2), 0, 64);
 }
 
@@ -148,13 +139,13 @@ bool XArrayWalker::visit_node(Walk& walk, VirtAddr node, std::uint64_t first_ind
     walk.report(node, paging::to_string(read.error()));
     return true;
   }
-  if (reader_.is_live()) walk.look_again_at_path();
+  if (reader_.is_live() && !walk.path.still_lead_there(walk.reader)) walk.is_good = false;
   for (std::uint64_t slot = 0; slot < slot_count_; ++slot) {
     const std::uint64_t index = first_index + (slot << *shift);
     if (*shift != 0 && is_node(slots[slot])) {
-      walk.path.emplace_back(node + *slots_ + slot * 8, slots[slot]);
+      walk.path.push(node + *slots_ + slot * 8, slots[slot]);
       const bool go_on = visit_node(walk, VirtAddr(slots[slot] - 2), index, *shift);
-      walk.path.pop_back();
+      walk.path.pop();
       if (!go_on) return false;
     } else if (is_pointer(slots[slot])) {
       if (!walk.visit(index, VirtAddr(slots[slot]))) return false;

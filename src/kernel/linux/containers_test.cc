@@ -5,34 +5,15 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "paging/test_memory.h"
+#include "kernel/linux/test_kernel_memory.h"
 #include "types/test_btf.h"
 
 namespace engram::kernel {
 namespace {
 
-using paging::testing::kP;
-using paging::testing::kRw;
-using paging::testing::TestMemory;
-
-constexpr VirtAddr kBase{0xffff888000000000};
-constexpr std::uint64_t kData = 1 * kMiB;  ///< physical, behind the page tables
-constexpr std::uint64_t kDataSize = 1 * kMiB;
-
 /// 1 MiB of kernel memory at kBase, and nothing behind it.
-class ContainersTest : public testing::Test {
+class ContainersTest : public KernelMemoryTest {
  protected:
-  ContainersTest() : bytes_(kData + kDataSize) {
-    const PhysAddr root = bytes_.new_table();
-    for (std::uint64_t at = 0; at < kDataSize; at += kPageSize) {
-      bytes_.map(root, 4, kBase + at, PhysAddr(kData + at), kPageSize, kP | kRw);
-    }
-    memory_ = bytes_.memory();
-    space_.emplace(memory_, paging::Mode{Architecture::x86_64, 4}, root);
-    reader_.emplace(*space_, diagnostics_);
-  }
-
-  void put(VirtAddr at, std::uint64_t word) { bytes_.put(PhysAddr(kData + (at - kBase)), word); }
   /// A circular list of these nodes behind `head`.
   void link(VirtAddr head, const std::vector<VirtAddr>& nodes) {
     VirtAddr from = head;
@@ -42,12 +23,6 @@ class ContainersTest : public testing::Test {
     }
     put(from, head.value);
   }
-
-  TestMemory bytes_;
-  guest::Memory memory_;
-  Diagnostics diagnostics_;
-  std::optional<paging::AddressSpace> space_;
-  std::optional<Reader> reader_;
 };
 
 TEST_F(ContainersTest, ListGivesObjectsInOrderWithoutTheHead) {

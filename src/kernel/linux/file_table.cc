@@ -29,7 +29,6 @@ constexpr std::uint64_t kPidFiles = 0x50494446;
 FileTables::FileTables(LinuxKernel& kernel) : kernel_(kernel), reader_(kernel.reader()) {
   auto& diagnostics = reader_.diagnostics();
   const auto& types = kernel.types();
-  task_files_ = Layout(types, diagnostics, "task_struct").field<VirtAddr>("files");
   fdt_ = Layout(types, diagnostics, "files_struct").field<VirtAddr>("fdt");
   const Layout table(types, diagnostics, "fdtable");
   count_ = table.field<std::uint32_t>("max_fds");
@@ -76,7 +75,7 @@ void FileTables::find_tables(Index& index) const {
   for (const auto& list : {tasks.list(), tasks.pid_namespace()}) {
     if (!list) continue;
     for (const auto& task : **list) {
-      const auto address = reader_.follow(task.address, task_files_);
+      const auto address = tasks.file_table(task.address);
       const auto tgid = tasks.tgid(task.address);
       if (!address || !tgid || !seen.emplace(*address, *tgid).second) continue;
       const auto [found, is_new] = index.by_address.emplace(*address, index.tables.size());

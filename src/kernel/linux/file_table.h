@@ -96,7 +96,7 @@ class FileTables {
   LinuxKernel& kernel_;
   const Reader& reader_;
 
-  Field<VirtAddr> task_files_, fdt_, files_, close_on_exec_;
+  Field<VirtAddr> fdt_, files_, close_on_exec_;
   Field<std::uint32_t> count_;
   Field<VirtAddr> inode_, private_data_, mount_;
   Field<std::uint32_t> flags_;

@@ -5,39 +5,22 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "paging/test_memory.h"
+#include "kernel/linux/test_kernel_memory.h"
 #include "types/test_btf.h"
 
 namespace engram::kernel {
 namespace {
 
-using paging::testing::kP;
-using paging::testing::kRw;
-using paging::testing::TestMemory;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr VirtAddr kBase{0xffff888000000000};
-constexpr std::uint64_t kData = 1 * kMiB;  ///< physical, behind the page tables
-constexpr std::uint64_t kDataSize = 1 * kMiB;
 constexpr std::uint64_t kHole = 0x21000;  ///< a page at kBase + kHole is not mapped
 
 /// 1 MiB of kernel memory at kBase with a hole of one page, and nothing behind it.
-class HashChainsTest : public testing::Test {
+class HashChainsTest : public KernelMemoryTest {
  protected:
-  HashChainsTest() : bytes_(kData + kDataSize) {
-    const PhysAddr root = bytes_.new_table();
-    for (std::uint64_t at = 0; at < kDataSize; at += kPageSize) {
-      if (at == kHole) continue;
-      bytes_.map(root, 4, kBase + at, PhysAddr(kData + at), kPageSize, kP | kRw);
-    }
-    memory_ = bytes_.memory();
-    space_.emplace(memory_, paging::Mode{Architecture::x86_64, 4}, root);
-    reader_.emplace(*space_, diagnostics_);
-  }
-
-  void put(VirtAddr at, std::uint64_t word) { bytes_.put(PhysAddr(kData + (at - kBase)), word); }
+  HashChainsTest() : KernelMemoryTest(kHole) {}
 
   std::vector<std::uint64_t> walk(std::uint64_t offset, std::uint64_t count, std::uint64_t stride) {
     std::vector<std::uint64_t> found;
@@ -46,12 +29,6 @@ class HashChainsTest : public testing::Test {
     });
     return found;
   }
-
-  TestMemory bytes_;
-  guest::Memory memory_;
-  Diagnostics diagnostics_;
-  std::optional<paging::AddressSpace> space_;
-  std::optional<Reader> reader_;
 };
 
 TEST_F(HashChainsTest, ChainsEndInNullOrInAnOddWord) {

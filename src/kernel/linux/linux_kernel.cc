@@ -138,8 +138,9 @@ LinuxKernel::LinuxKernel(const image::Image& image, Diagnostics& diagnostics, Ke
       symbols_(std::move(symbols)),
       symbols_source_(std::move(symbols_source)),
       types_(std::move(types)),
-      types_source_(std::move(types_source)),
-      banner_(banner()) {}
+      types_source_(std::move(types_source)) {
+  if (image.is_live()) banner_ = banner();
+}
 
 LinuxKernel::~LinuxKernel() = default;
 LinuxKernel::Changing::Changing() = default;
@@ -234,62 +235,35 @@ std::optional<VirtAddr> LinuxKernel::address_of(std::string_view symbol) {
   return module_symbols().address_of(symbol);
 }
 
-const Paths& LinuxKernel::paths() {
-  std::call_once(paths_once_,
-                 [this] { paths_ = std::make_unique<Paths>(reader_, types_, symbols_); });
-  return *paths_;
-}
-
-const ProcessStrings& LinuxKernel::process_strings() {
-  std::call_once(process_strings_once_,
-                 [this] { process_strings_ = std::make_unique<ProcessStrings>(*this); });
-  return *process_strings_;
-}
-
-const Sockets& LinuxKernel::sockets() {
-  std::call_once(changing_->sockets_once,
-                 [this] { changing_->sockets = std::make_unique<Sockets>(*this); });
-  return *changing_->sockets;
-}
-
-const FileTables& LinuxKernel::file_tables() {
-  std::call_once(changing_->file_tables_once,
-                 [this] { changing_->file_tables = std::make_unique<FileTables>(*this); });
-  return *changing_->file_tables;
-}
-
-const MemoryMaps& LinuxKernel::memory_maps() {
-  std::call_once(changing_->memory_maps_once,
-                 [this] { changing_->memory_maps = std::make_unique<MemoryMaps>(*this); });
-  return *changing_->memory_maps;
-}
-
-const Namespaces& LinuxKernel::namespaces() {
-  std::call_once(namespaces_once_, [this] { namespaces_ = std::make_unique<Namespaces>(*this); });
-  return *namespaces_;
-}
-
-const Mounts& LinuxKernel::mounts() {
-  std::call_once(changing_->mounts_once,
-                 [this] { changing_->mounts = std::make_unique<Mounts>(*this); });
-  return *changing_->mounts;
-}
-
-const Cgroups& LinuxKernel::cgroups() {
-  std::call_once(cgroups_once_, [this] { cgroups_ = std::make_unique<Cgroups>(*this); });
-  return *cgroups_;
-}
-
-const TaskSecurity& LinuxKernel::task_security() {
-  std::call_once(task_security_once_,
-                 [this] { task_security_ = std::make_unique<TaskSecurity>(reader_, types_); });
-  return *task_security_;
-}
-
 const Tasks& LinuxKernel::tasks() {
-  std::call_once(changing_->tasks_once,
-                 [this] { changing_->tasks = std::make_unique<Tasks>(reader_, types_, symbols_); });
-  return *changing_->tasks;
+  return changing_->tasks.get(reader_, types_, symbols_);
+}
+const Paths& LinuxKernel::paths() {
+  return paths_.get(reader_, types_, symbols_);
+}
+const ProcessStrings& LinuxKernel::process_strings() {
+  return process_strings_.get(*this);
+}
+const MemoryMaps& LinuxKernel::memory_maps() {
+  return changing_->memory_maps.get(*this);
+}
+const TaskSecurity& LinuxKernel::task_security() {
+  return task_security_.get(reader_, types_);
+}
+const FileTables& LinuxKernel::file_tables() {
+  return changing_->file_tables.get(*this);
+}
+const Namespaces& LinuxKernel::namespaces() {
+  return namespaces_.get(*this);
+}
+const Mounts& LinuxKernel::mounts() {
+  return changing_->mounts.get(*this);
+}
+const Cgroups& LinuxKernel::cgroups() {
+  return cgroups_.get(*this);
+}
+const Sockets& LinuxKernel::sockets() {
+  return changing_->sockets.get(*this);
 }
 
 paging::AddressSpace LinuxKernel::space_at(PhysAddr root) const {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/diagnostics.h"
+#include "base/lazy.h"
 #include "base/result.h"
 #include "image/image.h"
 #include "kernel/linux/containers.h"
@@ -109,25 +110,22 @@ class LinuxKernel {
   struct Changing {
     Changing();
     ~Changing();
-    std::once_flag module_symbols_once, tasks_once, sockets_once, file_tables_once, mounts_once;
-    std::once_flag memory_maps_once;
+    std::once_flag module_symbols_once;
     types::SymbolTable module_symbols;
-    std::unique_ptr<Tasks> tasks;
-    std::unique_ptr<Sockets> sockets;
-    std::unique_ptr<MemoryMaps> memory_maps;
-    std::unique_ptr<FileTables> file_tables;
-    std::unique_ptr<Mounts> mounts;
+    Lazy<Tasks> tasks;
+    Lazy<Sockets> sockets;
+    Lazy<MemoryMaps> memory_maps;
+    Lazy<FileTables> file_tables;
+    Lazy<Mounts> mounts;
   };
   std::unique_ptr<Changing> changing_ = std::make_unique<Changing>();
   std::string banner_;  ///< of a running guest's kernel, when it was found
 
-  std::once_flag paths_once_, process_strings_once_, namespaces_once_, cgroups_once_;
-  std::unique_ptr<Paths> paths_;
-  std::unique_ptr<ProcessStrings> process_strings_;
-  std::once_flag task_security_once_;
-  std::unique_ptr<TaskSecurity> task_security_;
-  std::unique_ptr<Namespaces> namespaces_;
-  std::unique_ptr<Cgroups> cgroups_;
+  Lazy<Paths> paths_;
+  Lazy<ProcessStrings> process_strings_;
+  Lazy<TaskSecurity> task_security_;
+  Lazy<Namespaces> namespaces_;
+  Lazy<Cgroups> cgroups_;
 };
 
 }  // namespace engram::kernel

@@ -4,6 +4,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <optional>
 
 namespace engram::kernel {
@@ -46,6 +47,12 @@ Try<VirtAddr> try_list(const Reader& reader, VirtAddr head, std::uint64_t node_o
 bool is_on_list(const Reader& reader, VirtAddr node) {
   const auto before = link(reader, node + kPrevious);
   return before && link(reader, *before) == node;
+}
+
+bool FollowedWords::still_lead_there(const Reader& reader) const {
+  return std::all_of(words_.begin(), words_.end(), [&reader](const auto& followed) {
+    return link(reader, followed.first) == VirtAddr(followed.second);
+  });
 }
 
 void report_walk(const Reader& reader, std::string_view what, VirtAddr head, Settled settled,

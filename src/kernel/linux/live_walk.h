@@ -42,6 +42,19 @@ struct Try {
 /// list is not (list_del_rcu() poisons its link back).
 [[nodiscard]] bool is_on_list(const Reader& reader, VirtAddr node);
 
+/// The words that lead from the root of a tree to the node that is being read, with what they
+/// held. A node that the guest took out was perhaps used anew before it was read; one that the same
+/// words still lead to was not.
+class FollowedWords {
+ public:
+  void push(VirtAddr at, std::uint64_t word) { words_.emplace_back(at, word); }
+  void pop() { words_.pop_back(); }
+  [[nodiscard]] bool still_lead_there(const Reader& reader) const;
+
+ private:
+  std::vector<std::pair<VirtAddr, std::uint64_t>> words_;
+};
+
 inline VirtAddr key_of(VirtAddr address) {
   return address;
 }

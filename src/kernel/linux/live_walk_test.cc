@@ -11,41 +11,27 @@
 #include <thread>
 
 #include "kernel/linux/containers.h"
-#include "paging/test_memory.h"
+#include "kernel/linux/test_kernel_memory.h"
 
 namespace engram::kernel {
 namespace {
 
-using paging::testing::kP;
-using paging::testing::kRw;
-using paging::testing::TestMemory;
-
-constexpr VirtAddr kBase{0xffff888000000000};
-constexpr std::uint64_t kData = 1 * kMiB;              ///< physical, behind the page tables
 constexpr std::uint64_t kNode = 64;                    ///< bytes from one node to the next
 constexpr std::uint64_t kPoison = 0xdead000000000122;  // LIST_POISON2, include/linux/poison.h
 
 /// A list_head at kBase and room for nodes behind it; `put` is what a guest's processor does.
-class LiveWalkTest : public testing::Test {
+class LiveWalkTest : public KernelMemoryTest {
  protected:
-  LiveWalkTest() : bytes_(kData + kData) {
-    const PhysAddr root = bytes_.new_table();
-    for (std::uint64_t at = 0; at < kData; at += kPageSize) {
-      bytes_.map(root, 4, kBase + at, PhysAddr(kData + at), kPageSize, kP | kRw);
-    }
-    memory_ = bytes_.memory();
-    space_.emplace(memory_, paging::Mode{Architecture::x86_64, 4}, root);
-    reader_.emplace(*space_, diagnostics_, /*is_live=*/true);
+  LiveWalkTest() : KernelMemoryTest(std::nullopt, /*is_live=*/true) {
     put(kBase, kBase.value);
     put(kBase + 8, kBase.value);
   }
 
   static VirtAddr node(std::uint64_t number) { return kBase + (number + 1) * kNode; }
   void put(VirtAddr at, std::uint64_t word) {
-    auto* place = reinterpret_cast<std::uint64_t*>(bytes_.at(PhysAddr(kData + (at - kBase))));
+    auto* place = reinterpret_cast<std::uint64_t*>(bytes_.at(physical(at)));
     std::atomic_ref(*place).store(word, std::memory_order_release);
   }
-  std::uint64_t get(VirtAddr at) { return bytes_.get(PhysAddr(kData + (at - kBase))); }
 
   // In the order in which list_add_tail_rcu() and list_del_rcu() store.
   void add_tail(VirtAddr added) {
@@ -61,12 +47,6 @@ class LiveWalkTest : public testing::Test {
     put(previous, next.value);
     put(removed + 8, kPoison);
   }
-
-  TestMemory bytes_;
-  guest::Memory memory_;
-  Diagnostics diagnostics_;
-  std::optional<paging::AddressSpace> space_;
-  std::optional<Reader> reader_;
 };
 
 TEST_F(LiveWalkTest, AListAtRestIsWhole) {
@@ -202,6 +182,23 @@ TEST_F(LiveWalkTest, WhatStaysIsNeverMissed) {
   RecordProperty("whole", std::to_string(whole));
   RecordProperty("disturbed", std::to_string(disturbed));
   RecordProperty("cut", std::to_string(cut));
+}
+
+TEST_F(LiveWalkTest, FollowedWordsLeadThereUntilOneChanges) {
+  put(node(1), node(2).value);
+  put(node(2), node(3).value);
+  FollowedWords words;
+  EXPECT_TRUE(words.still_lead_there(*reader_));
+  words.push(node(1), node(2).value);
+  words.push(node(2), node(3).value);
+  EXPECT_TRUE(words.still_lead_there(*reader_));
+  put(node(1), node(3).value);  // not the last one only
+  EXPECT_FALSE(words.still_lead_there(*reader_));
+  put(node(1), node(2).value);
+  words.push(kBase + kDataSize, 0);  // nothing is mapped there
+  EXPECT_FALSE(words.still_lead_there(*reader_));
+  words.pop();
+  EXPECT_TRUE(words.still_lead_there(*reader_));
 }
 
 }  // namespace

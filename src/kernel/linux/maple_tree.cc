@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "kernel/linux/live_walk.h"
+
 namespace engram::kernel {
 namespace {
 
@@ -51,20 +53,11 @@ struct MapleTreeWalker::Walk {
   const Visit& visit;
   std::unordered_set<std::uint64_t> seen = {};
   bool is_good = true;
-  /// The words that lead to the node that is being read, with what they held.
-  std::vector<std::pair<VirtAddr, std::uint64_t>> path = {};
+  FollowedWords path = {};
 
   void report(VirtAddr node, std::string_view reason) {
     is_good = false;
     reader.report(what, node, reason);
-  }
-  /// A running guest replaces whole nodes: one that is still reached by the same words was the
-  /// tree's when it was read.
-  void look_again_at_path() {
-    for (const auto& [at, value] : path) {
-      const auto word = reader.space().load<std::uint64_t>(at);
-      if (!word || *word != value) is_good = false;
-    }
   }
 };
 
@@ -104,7 +97,7 @@ bool MapleTreeWalker::walk(const Reader& reader, VirtAddr tree, std::string_view
     return true;
   }
   Walk walk{reader, what, visit};
-  walk.path.emplace_back(tree + *root_.offset, *root);
+  walk.path.push(tree + *root_.offset, *root);
   visit_node(walk, {*root, tree.value | kRootParent, 0, ~std::uint64_t{0}, 1});
   return walk.is_good;
 }
@@ -129,7 +122,7 @@ bool MapleTreeWalker::visit_node(Walk& walk, const Place& place) const {
     walk.report(node, paging::to_string(read.error()));
     return true;
   }
-  if (walk.reader.is_live()) walk.look_again_at_path();
+  if (walk.reader.is_live() && !walk.path.still_lead_there(walk.reader)) walk.is_good = false;
   // The first word leads back: so no node is in two trees, or twice in one. A node that was taken
   // out leads to itself (mte_set_node_dead()).
   const bool is_root = (place.parent & kRootParent) != 0;
@@ -161,10 +154,10 @@ bool MapleTreeWalker::visit_slots(Walk& walk, const Place& place,
     if (is_leaf) {
       if (is_pointer(slot) && !walk.visit({first, last, VirtAddr(slot)})) return false;
     } else if (slot != 0) {
-      walk.path.emplace_back(place.node() + (shape.first_slot + i) * sizeof(slot), slot);
+      walk.path.push(place.node() + (shape.first_slot + i) * sizeof(slot), slot);
       const bool go_on =
           visit_node(walk, {slot, place.encoded & ~kNodeMask, first, last, place.depth + 1});
-      walk.path.pop_back();
+      walk.path.pop();
       if (!go_on) return false;
     }
     if (is_last) break;

@@ -7,39 +7,23 @@
 
 #include <tuple>
 
-#include "paging/test_memory.h"
+#include "kernel/linux/test_kernel_memory.h"
 #include "types/test_btf.h"
 
 namespace engram::kernel {
 namespace {
 
-using paging::testing::kP;
-using paging::testing::kRw;
-using paging::testing::TestMemory;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr VirtAddr kBase{0xffff888000000000};
-constexpr std::uint64_t kData = 1 * kMiB;  ///< physical, behind the page tables
-constexpr std::uint64_t kDataSize = 1 * kMiB;
 constexpr std::uint64_t kMax = ~std::uint64_t{0};
 constexpr std::uint64_t kLeaf = 1, kRange = 2, kAllocation = 3;  // enum maple_type
 
 using Entry = std::tuple<std::uint64_t, std::uint64_t, std::uint64_t>;
 
 /// A tree at kBase in 1 MiB of kernel memory, as lib/maple_tree.c lays it out.
-class MapleTreeTest : public testing::Test {
+class MapleTreeTest : public KernelMemoryTest {
  protected:
-  MapleTreeTest() : bytes_(kData + kDataSize) {
-    const PhysAddr root = bytes_.new_table();
-    for (std::uint64_t at = 0; at < kDataSize; at += kPageSize) {
-      bytes_.map(root, 4, kBase + at, PhysAddr(kData + at), kPageSize, kP | kRw);
-    }
-    memory_ = bytes_.memory();
-    space_.emplace(memory_, paging::Mode{Architecture::x86_64, 4}, root);
-    reader_.emplace(*space_, diagnostics_);
-  }
-
   static types::TypeDb make_types() {
     types::testing::BtfWriter writer;
     const auto word = writer.integer("unsigned long", 8);
@@ -56,7 +40,6 @@ class MapleTreeTest : public testing::Test {
     return types::TypeDb::from_btf(writer.bytes()).value();
   }
 
-  void put(VirtAddr at, std::uint64_t word) { bytes_.put(PhysAddr(kData + (at - kBase)), word); }
   static std::uint64_t encoded(VirtAddr node, std::uint64_t type) {
     return node.value | type << 3U | 4U;
   }
@@ -105,11 +88,6 @@ class MapleTreeTest : public testing::Test {
 
   static constexpr VirtAddr top_{kBase.value + 0x1000}, first_{kBase.value + 0x1100},
       second_{kBase.value + 0x1200};
-  TestMemory bytes_;
-  guest::Memory memory_;
-  Diagnostics diagnostics_;
-  std::optional<paging::AddressSpace> space_;
-  std::optional<Reader> reader_;
   types::TypeDb types_ = make_types();
   std::size_t limit_ = 1000;
   bool good_ = false;

@@ -11,11 +11,6 @@ using kernel::SocketEndpoint;
 using kernel::SocketKind;
 using kernel::Sockets;
 
-bool is_connection(const Socket& socket) {
-  return socket.kind == SocketKind::tcp || socket.kind == SocketKind::udp ||
-         socket.kind == SocketKind::udplite;
-}
-
 Value protocol(const Socket& socket, Session&) {
   if (socket.kind == SocketKind::tcp) return cell("tcp");
   return cell(socket.kind == SocketKind::udp ? "udp" : "udplite");

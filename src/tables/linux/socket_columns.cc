@@ -37,6 +37,12 @@ const kernel::Sockets& sockets_of(kernel::Session& session) {
   return (*session.linux_kernel())->sockets();
 }
 
+bool is_connection(const Socket& socket) {
+  using kernel::SocketKind;
+  return socket.kind == SocketKind::tcp || socket.kind == SocketKind::udp ||
+         socket.kind == SocketKind::udplite;
+}
+
 Value socket_address(const Socket& socket, Session&) {
   return cell(socket.address);
 }

@@ -32,6 +32,9 @@ Value queue(const kernel::Socket& socket, kernel::Session& session) {
   return cell(sockets_of(session).queues(socket).*part);
 }
 
+/// Whether a socket is a row of network_connections; all others are rows of sockets.
+bool is_connection(const kernel::Socket& socket);
+
 Value socket_address(const kernel::Socket& socket, kernel::Session& session);
 Value socket_state(const kernel::Socket& socket, kernel::Session& session);
 

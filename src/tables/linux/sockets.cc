@@ -28,11 +28,6 @@ Value name_of(const Name (&names)[count], std::optional<std::uint32_t> number) {
   return cell(fmt::format("{}", *number));
 }
 
-bool is_other(const Socket& socket) {
-  return socket.kind != SocketKind::tcp && socket.kind != SocketKind::udp &&
-         socket.kind != SocketKind::udplite;
-}
-
 // AF_*, include/linux/socket.h.
 Value family(const Socket& socket, Session& session) {
   static constexpr Name kNames[] = {
@@ -149,7 +144,7 @@ const Table& sockets_table() {
       "and all other families, of all network namespaces, each once, from the kernel's tables and "
       "from the file tables: `source` says which of them have it.",
       200, columns(), [](Session& session, std::span<const KeyValue> keys) {
-        return socket_rows(session, keys, 0, is_other);
+        return socket_rows(session, keys, 0, std::not_fn(is_connection));
       });
   return table;
 }
