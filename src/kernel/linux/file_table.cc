@@ -72,16 +72,13 @@ const FileTables::Index& FileTables::index() const {
 void FileTables::find_tables(Index& index) const {
   std::set<std::pair<VirtAddr, std::int32_t>> seen;  // tables and processes
   const auto& tasks = kernel_.tasks();
-  for (const auto& list : {tasks.list(), tasks.pid_namespace()}) {
-    if (!list) continue;
-    for (const auto& task : **list) {
-      const auto address = tasks.file_table(task.address);
-      const auto tgid = tasks.tgid(task.address);
-      if (!address || !tgid || !seen.emplace(*address, *tgid).second) continue;
-      const auto [found, is_new] = index.by_address.emplace(*address, index.tables.size());
-      if (is_new) index.tables.push_back({*address, {}});
-      index.tables[found->second].users.push_back({task.address, *tgid});
-    }
+  for (const auto& task : tasks.of_both_sources()) {
+    const auto address = tasks.file_table(task.address);
+    const auto tgid = tasks.tgid(task.address);
+    if (!address || !tgid || !seen.emplace(*address, *tgid).second) continue;
+    const auto [found, is_new] = index.by_address.emplace(*address, index.tables.size());
+    if (is_new) index.tables.push_back({*address, {}});
+    index.tables[found->second].users.push_back({task.address, *tgid});
   }
 }
 

@@ -88,17 +88,14 @@ MemoryMaps::MemoryMaps(LinuxKernel& kernel) : kernel_(kernel), reader_(kernel.re
 void MemoryMaps::find_memory() {
   const auto& tasks = kernel_.tasks();
   std::unordered_set<std::uint64_t> seen;
-  for (const auto& list : {tasks.list(), tasks.pid_namespace()}) {
-    if (!list) continue;
-    for (const auto& task : **list) {
-      const auto mm = tasks.mm(task.address);
-      if (!mm || seen.count(mm->value) != 0) continue;
-      // A kernel thread may borrow a process's memory for a while (kthread_use_mm()).
-      if (tasks.is_kernel_thread(task.address).value_or(false)) continue;
-      seen.insert(mm->value);
-      const auto leader = tasks.leader(task.address).value_or(task.address);
-      all_.push_back({*mm, leader, tasks.tgid(task.address)});
-    }
+  for (const auto& task : tasks.of_both_sources()) {
+    const auto mm = tasks.mm(task.address);
+    if (!mm || seen.count(mm->value) != 0) continue;
+    // A kernel thread may borrow a process's memory for a while (kthread_use_mm()).
+    if (tasks.is_kernel_thread(task.address).value_or(false)) continue;
+    seen.insert(mm->value);
+    const auto leader = tasks.leader(task.address).value_or(task.address);
+    all_.push_back({*mm, leader, tasks.tgid(task.address)});
   }
 }
 

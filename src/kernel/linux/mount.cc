@@ -86,13 +86,9 @@ Mounts::Mounts(LinuxKernel& kernel) : kernel_(kernel), reader_(kernel.reader()) 
 const std::vector<Mount>& Mounts::all() const {
   std::call_once(once_, [this] {
     std::unordered_set<VirtAddr> seen;
-    const auto& tasks = kernel_.tasks();
-    for (const auto& list : {tasks.list(), tasks.pid_namespace()}) {
-      if (!list) continue;
-      for (const auto& task : **list) {
-        const auto found = kernel_.namespaces().of_task(task.address, NamespaceKind::mount);
-        if (found && seen.insert(*found).second) add_namespace(*found, all_);
-      }
+    for (const auto& task : kernel_.tasks().of_both_sources()) {
+      const auto found = kernel_.namespaces().of_task(task.address, NamespaceKind::mount);
+      if (found && seen.insert(*found).second) add_namespace(*found, all_);
     }
   });
   return all_;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <unordered_set>
 
 namespace engram::kernel {
 namespace {
@@ -175,6 +176,18 @@ Result<const std::vector<Task>*> Tasks::pid_namespace() const {
   std::call_once(pid_namespace_once_, [this] { pid_namespace_ = walk_pid_namespace(); });
   if (!pid_namespace_) return tl::unexpected(pid_namespace_.error());
   return &*pid_namespace_;
+}
+
+std::vector<Task> Tasks::of_both_sources() const {
+  std::vector<Task> tasks;
+  std::unordered_set<VirtAddr> seen;
+  for (const auto& source : {list(), pid_namespace()}) {
+    if (!source) continue;
+    for (const auto& task : **source) {
+      if (is_still_there(task) && seen.insert(task.address).second) tasks.push_back(task);
+    }
+  }
+  return tasks;
 }
 
 std::vector<Task> Tasks::list_from(VirtAddr root) const {

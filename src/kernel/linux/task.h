@@ -63,6 +63,9 @@ class Tasks {
   /// Errors: the kernel lacks what the walk begins with (names it).
   Result<const std::vector<Task>*> list() const;
   Result<const std::vector<Task>*> pid_namespace() const;
+  /// Each task of both sources once, those of the list first: so that one hidden from either has
+  /// its files, memory and namespaces listed all the same. A source that fails has none.
+  [[nodiscard]] std::vector<Task> of_both_sources() const;
   /// The list that `root` is on, beginning with it; empty if it is no task.
   [[nodiscard]] std::vector<Task> list_from(VirtAddr root) const;
   /// The task at an address; nothing if no live task is there.

@@ -2,8 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tables/linux/task_rows.h"
 
-#include <unordered_set>
-
 namespace engram::tables {
 
 Result<std::vector<kernel::Task>> tasks_once(kernel::Session& session,
@@ -17,17 +15,8 @@ Result<std::vector<kernel::Task>> tasks_once(kernel::Session& session,
     const auto task = tasks.at(VirtAddr(static_cast<std::uint64_t>(*number)));
     return task ? std::vector{*task} : std::vector<kernel::Task>();
   }
-  ENGRAM_TRY(const auto* list, tasks.list());
-  std::vector<kernel::Task> all;
-  std::unordered_set<VirtAddr> seen;
-  const auto add = [&](const std::vector<kernel::Task>& some) {
-    for (const auto& task : some) {
-      if (tasks.is_still_there(task) && seen.insert(task.address).second) all.push_back(task);
-    }
-  };
-  add(*list);
-  if (const auto second = tasks.pid_namespace()) add(**second);
-  return all;
+  ENGRAM_CHECK(tasks.list());  // an empty table is no answer
+  return tasks.of_both_sources();
 }
 
 }  // namespace engram::tables
