@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p build/bench
 python3 bench/open.py --engram build/engram --dumps build/lab/dumps --json build/bench/open.json
+python3 bench/tables.py --engram build/engram --dumps build/lab/dumps --json build/bench/tables.json
 for program in build/release/bench/bench_*; do
   [ -x "$program" ] || continue
   "$program" --benchmark_out="build/bench/$(basename "$program").json" --benchmark_out_format=json

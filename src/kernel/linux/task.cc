@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <unordered_set>
 
 namespace engram::kernel {
 namespace {
@@ -178,16 +177,36 @@ Result<const std::vector<Task>*> Tasks::pid_namespace() const {
   return &*pid_namespace_;
 }
 
+const std::vector<Task>& Tasks::merged() const {
+  std::call_once(merged_once_, [this] {
+    for (const auto& source : {list(), pid_namespace()}) {
+      if (!source) continue;
+      for (const auto& task : **source) {
+        const auto [known, is_new] = index_.emplace(task.address, merged_.size());
+        if (is_new) {
+          merged_.push_back(task);
+        } else if (auto& first = merged_[known->second]; first.source != task.source) {
+          first.source = TaskSource::both;
+        }
+      }
+    }
+  });
+  return merged_;
+}
+
 std::vector<Task> Tasks::of_both_sources() const {
   std::vector<Task> tasks;
-  std::unordered_set<VirtAddr> seen;
-  for (const auto& source : {list(), pid_namespace()}) {
-    if (!source) continue;
-    for (const auto& task : **source) {
-      if (is_still_there(task) && seen.insert(task.address).second) tasks.push_back(task);
-    }
+  for (const auto& task : merged()) {
+    if (is_still_there(task)) tasks.push_back(task);
   }
   return tasks;
+}
+
+std::optional<Task> Tasks::listed(VirtAddr address) const {
+  const auto& tasks = merged();
+  const auto known = index_.find(address);
+  if (known == index_.end() || !is_still_there(tasks[known->second])) return std::nullopt;
+  return tasks[known->second];
 }
 
 std::vector<Task> Tasks::list_from(VirtAddr root) const {
@@ -203,7 +222,8 @@ std::vector<Task> Tasks::list_from(VirtAddr root) const {
 }
 
 std::optional<Task> Tasks::at(VirtAddr address) const {
-  if (!proves_itself(address)) return std::nullopt;
+  // One whose struct pid somebody changed is a task all the same if it is on a list.
+  if (!proves_itself(address) && !listed(address)) return std::nullopt;
   return Task{address, TaskSource::direct, std::nullopt};
 }
 

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "base/units.h"
@@ -23,7 +24,8 @@ namespace engram::kernel {
 enum class TaskSource : std::uint8_t {
   task_list,  ///< the kernel's list of processes with each one's list of threads
   pid_ns,     ///< the IDR of the initial PID namespace
-  direct,     ///< named by its address
+  both,
+  direct,  ///< named by its address
 };
 
 /// Which task_struct, and how it was found. Everything else is read on demand by Tasks.
@@ -66,9 +68,11 @@ class Tasks {
   /// Each task of both sources once, those of the list first: so that one hidden from either has
   /// its files, memory and namespaces listed all the same. A source that fails has none.
   [[nodiscard]] std::vector<Task> of_both_sources() const;
+  /// The same for one address; nothing if neither source has it.
+  [[nodiscard]] std::optional<Task> listed(VirtAddr address) const;
   /// The list that `root` is on, beginning with it; empty if it is no task.
   [[nodiscard]] std::vector<Task> list_from(VirtAddr root) const;
-  /// The task at an address; nothing if no live task is there.
+  /// The task at an address, with source `direct`; nothing if no live task is there.
   [[nodiscard]] std::optional<Task> at(VirtAddr address) const;
   /// False if the task has exited since it was found and its memory belongs to another one. One
   /// that has only exited is still there: what it was can be read.
@@ -148,6 +152,7 @@ class Tasks {
   [[nodiscard]] std::optional<VirtAddr> in_fs(VirtAddr task,
                                               std::optional<std::uint64_t> offset) const;
   [[nodiscard]] bool proves_itself(VirtAddr task) const;
+  [[nodiscard]] const std::vector<Task>& merged() const;
   [[nodiscard]] std::vector<Task> walk_from(VirtAddr first) const;
   // Of a running guest:
   [[nodiscard]] std::optional<Task::Identity> identity_of(VirtAddr task) const;
@@ -185,9 +190,11 @@ class Tasks {
   TextField tty_name_;
   std::optional<std::uint64_t> fs_pwd_, fs_root_;
 
-  mutable std::once_flag list_once_, pid_namespace_once_;
+  mutable std::once_flag list_once_, pid_namespace_once_, merged_once_;
   mutable Result<std::vector<Task>> list_;
   mutable Result<std::vector<Task>> pid_namespace_;
+  mutable std::vector<Task> merged_;
+  mutable std::unordered_map<VirtAddr, std::size_t> index_;  ///< address -> place in merged_
 };
 
 }  // namespace engram::kernel

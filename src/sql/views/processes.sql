@@ -32,12 +32,6 @@
 -- nspid: its number in each PID namespace, outermost first
 -- start_boottime: nanoseconds since boot
 CREATE VIEW processes AS
-WITH leaders AS (
-  SELECT * FROM tasks WHERE source = 'task_list' AND pid = tgid
-  UNION ALL
-  SELECT * FROM tasks WHERE source = 'pid_ns' AND pid = tgid
-    AND virtual_address NOT IN (SELECT virtual_address FROM tasks WHERE source = 'task_list')
-)
 SELECT
   pid, comm AS name, binary_path AS path, command_line AS cmdline, state, cwd, root,
   uid, gid, euid, egid, suid, sgid,
@@ -46,4 +40,4 @@ SELECT
   real_ppid AS parent, pgid AS pgroup, threads, sid AS session, tty,
   virtual_address, type, ppid, tgid, comm, binary_path, command_line, environment, page_table,
   exit_code, nspid, start_boottime
-FROM leaders;
+FROM tasks WHERE pid = tgid;

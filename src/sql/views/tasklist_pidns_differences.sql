@@ -4,8 +4,6 @@
 -- virtual_address: the task_struct: the key to join on
 -- visibility: hidden_from_task_list or hidden_from_pid_ns
 CREATE VIEW tasklist_pidns_differences AS
-SELECT pid, comm, virtual_address, 'hidden_from_pid_ns' AS visibility FROM tasks
-WHERE source = 'task_list' AND virtual_address NOT IN (SELECT virtual_address FROM tasks WHERE source = 'pid_ns')
-UNION ALL
-SELECT pid, comm, virtual_address, 'hidden_from_task_list' FROM tasks
-WHERE source = 'pid_ns' AND virtual_address NOT IN (SELECT virtual_address FROM tasks WHERE source = 'task_list');
+SELECT pid, comm, virtual_address,
+  iif(source = 'task_list', 'hidden_from_pid_ns', 'hidden_from_task_list') AS visibility
+FROM tasks WHERE source != 'both';

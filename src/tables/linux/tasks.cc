@@ -24,12 +24,20 @@ const kernel::Tasks& tasks_of(Session& session) {
   return kernel_of(session).tasks();
 }
 
-Value source(const Task& task, Session&) {
-  switch (task.source) {
+/// As its sources have it, also where the query named its address.
+Task as_listed(const Task& task, Session& session) {
+  if (task.source != TaskSource::direct) return task;
+  return tasks_of(session).listed(task.address).value_or(task);
+}
+
+Value source(const Task& task, Session& session) {
+  switch (as_listed(task, session).source) {
     case TaskSource::task_list:
       return cell("task_list");
     case TaskSource::pid_ns:
       return cell("pid_ns");
+    case TaskSource::both:
+      return cell("both");
     case TaskSource::direct:
       break;
   }
@@ -113,15 +121,18 @@ const std::vector<Column<Task>>& columns() {
   using kernel::Tasks;
   static const std::vector<Column<Task>> list{
       {{"virtual_address", Type::pointer,
-        "The task_struct: the key to join on. Alone it names a task, listed once, with source "
-        "`direct`.",
+        "The task_struct: the key to join on. An address names its task, also one that no source "
+        "has.",
         false, true},
        [](const Task& task, Session&) { return cell(task.address); }},
-      {{"source", Type::text, "`task_list`, `pid_ns`, or `direct` for a task named by its address.",
+      {{"source", Type::text,
+        "Who has the task: `both`, `task_list`, `pid_ns`, or `direct`: only the query, which named "
+        "its address. `source = 'task_list'` or `'pid_ns'` lists all that this source has.",
         true, true},
        source},
-      {{"root_task", Type::pointer, "For task_list: the task at which the walk began.", true, true},
-       [](const Task& task, Session&) { return cell(task.root_task); }},
+      {{"root_task", Type::pointer,
+        "Of one that the task list has: the task at which the walk began.", true, true},
+       [](const Task& task, Session& session) { return cell(as_listed(task, session).root_task); }},
       {{"type", Type::text, "`kthread`, `thread_group_leader` (a process) or `thread`."}, type},
       {{"pid", Type::integer, "Number of the thread."}, number<&Tasks::pid>},
       {{"tgid", Type::integer, "Number of the process."}, number<&Tasks::tgid>},
@@ -208,8 +219,9 @@ Result<Keys> read_keys(std::span<const KeyValue> values) {
     }
   }
   if (keys.source && *keys.source != "task_list" && *keys.source != "pid_ns" &&
-      *keys.source != "direct") {
-    return fail("tasks: source is '{}', 'task_list', 'pid_ns' or 'direct' expected", *keys.source);
+      *keys.source != "both" && *keys.source != "direct") {
+    return fail("tasks: source is '{}', 'task_list', 'pid_ns', 'both' or 'direct' expected",
+                *keys.source);
   }
   if (keys.root && keys.source && *keys.source != "task_list") {
     return fail("tasks: root_task goes with source 'task_list' only");
@@ -217,60 +229,43 @@ Result<Keys> read_keys(std::span<const KeyValue> values) {
   return keys;
 }
 
-using List = const std::vector<Task>*;
-
 /// Leaves out tasks of a running guest that are others by now.
-Rows<Task> rows_of_lists(const kernel::Tasks& tasks, std::vector<List> lists) {
-  return [&tasks, lists = std::move(lists), list = std::size_t{0},
-          at = std::size_t{0}]() mutable -> Result<std::optional<Task>> {
-    while (list < lists.size()) {
-      if (at == lists[list]->size()) {
-        ++list;
-        at = 0;
-      } else if (const Task& task = (*lists[list])[at++]; tasks.is_still_there(task)) {
-        return task;
-      }
+Rows<Task> rows_still_there(const kernel::Tasks& tasks, const std::vector<Task>& list) {
+  return [&tasks, &list, at = std::size_t{0}]() mutable -> Result<std::optional<Task>> {
+    while (at < list.size()) {
+      if (const Task& task = list[at++]; tasks.is_still_there(task)) return task;
     }
     return std::optional<Task>();
   };
-}
-
-/// The lists of the sources that the query is about.
-Result<std::vector<List>> lists_of(const kernel::Tasks& tasks, const Keys& keys) {
-  std::vector<List> lists;
-  if (!keys.source || keys.source == "task_list") {
-    ENGRAM_TRY(const auto* list, tasks.list());
-    lists.push_back(list);
-  }
-  if (!keys.source || keys.source == "pid_ns") {
-    ENGRAM_TRY(const auto* list, tasks.pid_namespace());
-    lists.push_back(list);
-  }
-  return lists;
 }
 
 Result<Rows<Task>> open(Session& session, std::span<const KeyValue> values) {
   ENGRAM_TRY(const auto keys, read_keys(values));
   ENGRAM_TRY(auto* kernel, session.linux_kernel());
   const auto& tasks = kernel->tasks();
-  // An address alone names a task. With a source or a root, it chooses among theirs: joins do that,
-  // and SQLite compares each row's address itself.
+  // With a source or a root, an address chooses among theirs: joins do that, and SQLite compares
+  // each row's address itself.
   if (keys.root) return rows_of(tasks.list_from(*keys.root));
-  if (keys.address && (!keys.source || keys.source == "direct")) {
+  if (keys.source == "task_list" || keys.source == "pid_ns") {
+    ENGRAM_TRY(const auto* list, *keys.source == "pid_ns" ? tasks.pid_namespace() : tasks.list());
+    return rows_still_there(tasks, *list);
+  }
+  if (keys.address) {
     const auto task = tasks.at(*keys.address);
     return rows_of(task ? std::vector{*task} : std::vector<Task>());
   }
-  ENGRAM_TRY(auto lists, lists_of(tasks, keys));
-  return rows_of_lists(tasks, std::move(lists));
+  // Half of the sources would be half of the answer.
+  ENGRAM_CHECK(tasks.list());
+  ENGRAM_CHECK(tasks.pid_namespace());
+  return rows_of(tasks.of_both_sources());
 }
 
 }  // namespace
 
 const Table& tasks_table() {
   static const DataTable<Task> table("tasks",
-                                     "Every thread, from two independent sources: without "
-                                     "`source`, each live task is listed once by each. "
-                                     "The view `processes` merges them.",
+                                     "Every thread, once, from two independent sources: "
+                                     "`source` says which of them have it.",
                                      400, columns(), open);
   return table;
 }

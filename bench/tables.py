@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: engram contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What each table and view costs in full beyond opening the image, and what joins cost in every order.
+
+tables.py --engram PROGRAM --dumps FOLDER [--runs N] [--json FILE]
+
+Before its time counts, a table must give the same rows for two formats of the same memory, and a join the same rows in every
+order. Times are medians of new processes with the image in the page cache, in milliseconds, less what a query of os_version
+takes; memory is the greatest sum of pages that are not the mapped file's, in MB. What exceeds the limit is marked.
+"""
+import argparse
+import itertools
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+
+from open import measure
+
+TABLE_LIMIT_MS, JOIN_LIMIT_MS = 300, 500
+OWN = {"diagnostics", "mquire_diagnostics", "image_info", "image_ranges"}  # about the file, so formats differ
+# What has which connection open, written naively: every pair of conditions, and no hint.
+JOIN = ("SELECT t.pid, t.comm, f.fd, c.protocol, c.local_port, c.remote_port FROM {} JOIN {} JOIN {}"
+        " WHERE f.task = t.virtual_address AND c.inode = f.inode")
+SIDES = ("tasks t", "task_open_files f", "network_connections c")
+
+
+def joins():
+    """name -> SQL: as the planner likes it, then in each order that CROSS JOIN forces."""
+    yield "join", JOIN.format(*SIDES)
+    for order in itertools.permutations(SIDES):
+        name = "join " + " ".join(side.split()[1] for side in order)
+        yield name, JOIN.replace("JOIN", "CROSS JOIN").format(*order)
+
+
+def rows_of(engram, image, sql):
+    """The rows, in an order of their own."""
+    return sorted(json.dumps(row, sort_keys=True) for row in measure(engram, image, sql)[3])
+
+
+def median(engram, image, sql, runs):
+    """(wall, processor, memory) of one query."""
+    measured = [measure(engram, image, sql)[:3] for _ in range(runs)]
+    return [statistics.median(run[i] for run in measured) for i in range(3)]
+
+
+def queries(engram, images):
+    """(name, SQL, limit) of each query whose answer proves right."""
+    listed = subprocess.run([engram, "tables", "--format", "json"], stdout=subprocess.PIPE, check=True)
+    for name in (row["name"] for row in json.loads(listed.stdout)):
+        sql = f"SELECT * FROM {name}"
+        if name not in OWN and rows_of(engram, images[0], sql) != rows_of(engram, images[1], sql):
+            raise SystemExit(f"{name}: {images[0]} and {images[1]} differ; no time is reported")
+        yield name, sql, TABLE_LIMIT_MS
+    expected = None
+    for name, sql in joins():
+        rows = rows_of(engram, images[0], sql)
+        expected = expected or rows
+        if not rows or rows != expected:
+            raise SystemExit(f"{name}: {len(rows)} rows, {len(expected)} expected; no time is reported")
+        yield name, sql, JOIN_LIMIT_MS
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engram", required=True)
+    parser.add_argument("--dumps", required=True, type=pathlib.Path)
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--json", type=pathlib.Path)
+    arguments = parser.parse_args()
+    results = []
+    print(f"{'dump':20}{'table':32}{'wall ms':>9}{'CPU ms':>9}{'MB':>7}")
+    for folder in sorted(path for path in arguments.dumps.iterdir() if (path / "truth.json").exists()):
+        images = [folder / "dump.raw", folder / "dump.elf"]
+        opening = median(arguments.engram, images[0], "SELECT * FROM os_version", arguments.runs)
+        for name, sql, limit in queries(arguments.engram, images):
+            whole = median(arguments.engram, images[0], sql, arguments.runs)
+            wall, processor = (max(0.0, whole[i] - opening[i]) for i in range(2))
+            mark = f"  above {limit} ms" if wall > limit else ""
+            print(f"{folder.name:20}{name:32}{wall:9.0f}{processor:9.0f}{whole[2]:7.0f}{mark}", flush=True)
+            results.append({"dump": folder.name, "table": name, "wall_ms": wall, "cpu_ms": processor,
+                            "anonymous_mb": whole[2]})
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1), encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
