@@ -66,7 +66,8 @@ class KernelSource:
 # Names that stand for more than they say.
 _ALIASES = {'6.12-6g': '6.12-6g-2cpu', '7.2-nokaslr-la57': '7.2-nokaslr-la57-vmcoreinfo'}
 
-DEFAULT_NAMES = ('6.1', '6.12', '5.10', '7.2', '6.12-la57', '6.12-6g', '7.2-nokaslr-la57')
+DEFAULT_NAMES = ('6.1', '6.12', '5.10', '7.2', '6.12-la57', '6.12-6g', '7.2-nokaslr-la57',
+                 '6.12-cloud', '6.12-rt-2cpu', '6.12-smear')
 
 
 def kernel_source(name):
