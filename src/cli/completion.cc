@@ -3,24 +3,15 @@
 #include "cli/completion.h"
 
 #include <algorithm>
-#include <array>
 #include <cctype>
 #include <set>
 
+#include "cli/dot_command.h"
 #include "output/writer.h"
 #include "sql/functions.h"
 
 namespace engram::cli {
 namespace {
-
-constexpr std::array<DotCommand, 6> kDotCommands{{
-    {".exit", "", "leave (so do .quit and Ctrl-D)"},
-    {".help", "", "show this text"},
-    {".mode", "NAME", "how results are written: table, json, jsonl or csv"},
-    {".quit", "", "leave"},
-    {".schema", "[NAME]", "the columns of all tables and views, or of one, with what they mean"},
-    {".tables", "", "list the tables and views"},
-}};
 
 bool is_word(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
@@ -72,7 +63,7 @@ Completion complete_dot_command(std::string_view line,
   Collector collector(blank == std::string_view::npos ? line : line.substr(line.rfind(' ') + 1));
   const std::string_view command = line.substr(0, blank);
   if (blank == std::string_view::npos) {
-    for (const auto& known : kDotCommands) collector.add(known.name);
+    for (const auto* known : dot_commands()) collector.add(known->name);
   } else if (command == ".schema") {
     add_relations(collector, relations);
   } else if (command == ".mode") {
@@ -82,10 +73,6 @@ Completion complete_dot_command(std::string_view line,
 }
 
 }  // namespace
-
-std::span<const DotCommand> dot_commands() {
-  return kDotCommands;
-}
 
 std::string Completion::common_beginning() const {
   if (candidates.empty()) return {};

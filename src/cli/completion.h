@@ -12,14 +12,6 @@
 
 namespace engram::cli {
 
-/// The shell's dot commands, each with its argument and meaning, for .help and for completion.
-struct DotCommand {
-  std::string_view name;
-  std::string_view argument;
-  std::string_view doc;
-};
-[[nodiscard]] std::span<const DotCommand> dot_commands();
-
 struct Completion {
   std::string_view word;                ///< the end of the line that is to be completed
   std::vector<std::string> candidates;  ///< sorted; each of them begins with the word, case aside

@@ -25,7 +25,7 @@ const std::vector<sql::Relation> kRelations{
 };
 
 TEST(Complete, DotCommandsAndTheirArguments) {
-  EXPECT_THAT(complete(".s", kRelations).candidates, ElementsAre(".schema"));
+  EXPECT_THAT(complete(".sc", kRelations).candidates, ElementsAre(".schema"));
   EXPECT_THAT(complete(".schema task", kRelations).candidates, ElementsAre("task_files", "tasks"));
   EXPECT_THAT(complete(".mode j", kRelations).candidates, ElementsAre("json", "jsonl"));
   EXPECT_THAT(complete(".exit x", kRelations).candidates, IsEmpty());

@@ -9,6 +9,7 @@
 #include <exception>
 
 #include "cli/command.h"
+#include "cli/commands/command.h"
 #include "cli/commands/info.h"
 #include "cli/commands/query.h"
 #include "cli/commands/shell.h"
@@ -37,10 +38,8 @@ int main(int argument_count, char** arguments) {
   const Console console = Console::standard();
   try {
     const std::array commands{
-        make_query_command(),
-        make_shell_command(),
-        make_info_command(),
-        make_tables_command(),
+        make_query_command(), make_shell_command(),  make_command_command(),
+        make_info_command(),  make_tables_command(),
     };
     return run_program(commands, argument_count, arguments, console);
   } catch (const std::exception& exception) {

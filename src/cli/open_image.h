@@ -35,6 +35,7 @@ class OpenImage {
   static Result<OpenImage> open(const ImageSource& source, const Console& console);
 
   [[nodiscard]] sql::Database& database() { return *database_; }
+  [[nodiscard]] kernel::Session& session() { return *session_; }
 
   /// Says after an answer what may be missing from it: that there is no kernel, that the kernel has
   /// more memory than the image, how many objects could not be read.

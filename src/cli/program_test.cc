@@ -11,6 +11,7 @@
 
 #include "base/units.h"
 #include "cli/command.h"
+#include "cli/commands/command.h"
 #include "cli/commands/info.h"
 #include "cli/commands/query.h"
 #include "cli/commands/shell.h"
@@ -46,7 +47,7 @@ class ProgramTest : public testing::Test {
     std::vector<const char*> pointers{"engram"};
     for (const auto& argument : arguments) pointers.push_back(argument.c_str());
     const std::array commands{make_query_command(), make_shell_command(), make_info_command(),
-                              make_tables_command()};
+                              make_command_command(), make_tables_command()};
     const int code =
         run_program(commands, static_cast<int>(pointers.size()), pointers.data(), console_);
     out_ = contents(console_.out);
@@ -84,7 +85,7 @@ TEST_F(ProgramTest, VersionAndHelpAreAnswers) {
   EXPECT_EQ(run({"--version"}), kAnswered);
   EXPECT_THAT(out_, StartsWith("engram "));
   EXPECT_EQ(run({"--help"}), kAnswered);
-  for (const char* command : {"query", "shell", "info", "tables"}) {
+  for (const char* command : {"query", "shell", "command", "info", "tables"}) {
     EXPECT_THAT(out_, HasSubstr(command));
   }
   EXPECT_EQ(run({"query", "--help"}), kAnswered);
@@ -193,6 +194,29 @@ TEST_F(ProgramTest, DotCommandsShowTheSchema) {
   EXPECT_EQ(run({"shell", image_}, ".schema image_rangers\n"), kNotAnswered);
   EXPECT_EQ(run({"shell", image_}, ".help\n"), kAnswered);
   EXPECT_THAT(out_, HasSubstr(".schema [NAME]"));
+}
+
+TEST_F(ProgramTest, DotCommandsAreRunWithoutAShell) {
+  EXPECT_EQ(run({"command", image_}), kAnswered);
+  EXPECT_THAT(out_, HasSubstr("\n  .schema [NAME]"));
+  EXPECT_EQ(run({"command", image_, ".SCHEMA 'image_ranges'"}), kAnswered);
+  EXPECT_THAT(out_, StartsWith("-- "));
+  EXPECT_EQ(run({"query", image_, " .tables"}), kAnswered);
+  EXPECT_THAT("\n" + out_, HasSubstr("\ntasks\n"));
+  EXPECT_EQ(run({"command", image_, ".schema --help"}), kAnswered);
+  EXPECT_THAT(out_, HasSubstr("NAME"));
+}
+
+TEST_F(ProgramTest, AWrongDotCommandIsWrongUsage) {
+  for (const char* line : {"", ".nothing", ".tables x", ".schema a b", ".schema 'a", ".exit",
+                           ".mode csv", ".schema --nothing", "SELECT 1"}) {
+    EXPECT_EQ(run({"command", image_, line}), kUsage) << line;
+    EXPECT_EQ(out_, "") << line;
+    EXPECT_EQ(std::count(err_.begin(), err_.end(), '\n'), 1) << err_;
+  }
+  EXPECT_EQ(run({"command", image_, ".schema nothing"}), kNotAnswered);
+  EXPECT_EQ(run({"command", image_, ".system_version"}), kNotAnswered);
+  EXPECT_THAT(err_, HasSubstr("kernel"));
 }
 
 TEST_F(ProgramTest, AnErrorIsOneLineWhateverItContains) {

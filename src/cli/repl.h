@@ -9,16 +9,16 @@
 #include <string_view>
 
 #include "cli/console.h"
+#include "cli/dot_command.h"
 #include "cli/interrupts.h"
 #include "cli/line_source.h"
 #include "output/writer.h"
-#include "sql/database.h"
 
 namespace engram::cli {
 
 class Repl {
  public:
-  Repl(sql::Database& database, const Console& console, Interrupts& interrupts);
+  Repl(OpenImage& image, const Console& console, Interrupts& interrupts);
 
   /// Runs lines until they end or one says to leave. Returns the exit code: 1 if lines that did not
   /// come from a person had an error in them.
@@ -30,20 +30,15 @@ class Repl {
  private:
   void handle(const std::string& line, LineSource& lines);
   void run_statement();
-  void run_dot_command(std::string_view line);
-  void list_relations();
-  void show_schema(std::string_view name);
-  void show_help();
-  void print(std::string_view text);
+  void finish(const Result<void, RunFailure>& done);
   void failed(std::string_view text);
 
-  sql::Database& database_;
+  OpenImage& image_;
   Console console_;
   Interrupts& interrupts_;
   output::FileSink sink_;
-  std::string format_ = "table";
   std::string statement_;  ///< the lines so far of one that is not complete
-  bool leaving_ = false;
+  ShellState shell_;
   bool any_failed_ = false;
   int exit_code_ = 0;
 };

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/commands/query.h"
 
+#include "cli/dot_command.h"
 #include "cli/format_option.h"
 #include "cli/input.h"
 #include "cli/open_image.h"
@@ -16,7 +17,8 @@ class QueryCommand final : public Command {
     auto* command = program.add_subcommand("query", "Run SQL on an image and print the result");
     add_image_arguments(*command, image_);
     auto* sql = command->add_option(
-        "SQL", sql_, "The statements; - or nothing: they are read from standard input");
+        "SQL", sql_,
+        "The statements, or one dot command; - or nothing: they are read from standard input");
     command->add_option("-f,--file", file_, "A file with the statements")
         ->type_name("FILE")
         ->excludes(sql);
@@ -35,6 +37,7 @@ class QueryCommand final : public Command {
     if (!sql) return failed(console, sql.error().text);
     auto image = OpenImage::open(image_, console);
     if (!image) return failed(console, image.error().text);
+    if (is_dot_command(*sql)) return run_one_dot_command(*image, image_.path, *sql, console);
 
     output::FileSink sink(console.out, "standard output");
     const auto writer = output::make_writer(format_, sink, {console.width()});

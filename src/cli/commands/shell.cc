@@ -25,7 +25,7 @@ class ShellCommand final : public Command {
     if (!image) return failed(console, image.error());
     sql::Database& database = image->database();
     Interrupts interrupts(Interrupts::Mode::all);
-    Repl repl(database, console, interrupts);
+    Repl repl(*image, console, interrupts);
     if (const auto set = repl.set_format(format_); !set) return failed(console, set.error());
     if (!console.in_is_terminal) {
       FileLines lines(console.in);
