@@ -17,6 +17,7 @@ import accepted
 import check_files
 import check_image
 import check_kallsyms
+import check_log
 import check_memory
 import check_memory_maps
 import check_namespaces
@@ -32,6 +33,7 @@ CHECKS = {
     "system_info": check_system.system_info,
     "boot_time": check_system.boot_time,
     "diagnostics": check_system.diagnostics,
+    "dmesg": check_log.dmesg,
     "kallsyms": check_kallsyms.kallsyms,
     "symbol_functions": check_kallsyms.symbol_functions,
     "tasks": check_tasks.tasks,

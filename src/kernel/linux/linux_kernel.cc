@@ -8,6 +8,7 @@
 
 #include "kernel/linux/cgroup.h"
 #include "kernel/linux/file_table.h"
+#include "kernel/linux/kernel_log.h"
 #include "kernel/linux/memory_map.h"
 #include "kernel/linux/module_symbols.h"
 #include "kernel/linux/mount.h"
@@ -264,6 +265,9 @@ const Cgroups& LinuxKernel::cgroups() {
 }
 const Sockets& LinuxKernel::sockets() {
   return changing_->sockets.get(*this);
+}
+const KernelLog& LinuxKernel::kernel_log() {
+  return kernel_log_.get(reader_, types_, symbols_);
 }
 
 paging::AddressSpace LinuxKernel::space_at(PhysAddr root) const {

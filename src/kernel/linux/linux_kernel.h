@@ -29,6 +29,7 @@ class Cgroups;
 class FileTables;
 class Mounts;
 class Namespaces;
+class KernelLog;
 class MemoryMaps;
 class ProcessStrings;
 class Sockets;
@@ -77,6 +78,7 @@ class LinuxKernel {
   [[nodiscard]] const Mounts& mounts();
   [[nodiscard]] const Cgroups& cgroups();
   [[nodiscard]] const Sockets& sockets();
+  [[nodiscard]] const KernelLog& kernel_log();
   /// The space of a task: its own root if it has one, else the kernel's.
   [[nodiscard]] paging::AddressSpace space_at(PhysAddr root) const;
 
@@ -126,6 +128,7 @@ class LinuxKernel {
   Lazy<TaskSecurity> task_security_;
   Lazy<Namespaces> namespaces_;
   Lazy<Cgroups> cgroups_;
+  Lazy<KernelLog> kernel_log_;
 };
 
 }  // namespace engram::kernel
