@@ -9,7 +9,7 @@ LAB := python3 tests/lab/lab.py
 DEMO_MACHINE := 6.1
 DEMO_IMAGE := build/lab/dumps/$(DEMO_MACHINE)/dump.lime
 
-.PHONY: help setup setup-dev build everything demo test bench fuzz lint format asan tsan clean
+.PHONY: help setup setup-dev build everything demo test bench package fuzz lint format asan tsan clean
 
 help: ## shows this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -44,6 +44,9 @@ test: everything ## the whole test suite, real kernels included
 bench: everything ## benchmarks; each checks its answer first
 	@$(LAB) make
 	@bench/run.sh
+
+package: everything ## a Debian package of program, libraries and manual: build/*.deb
+	@cd build/release && cpack -B .. >/dev/null && rm -rf ../_CPack_Packages && ls ../*.deb
 
 fuzz: setup-dev ## runs each fuzz harness for SECONDS (60)
 	@tools/fuzz.sh $(or $(SECONDS_EACH),60)
