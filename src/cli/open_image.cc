@@ -60,22 +60,27 @@ Result<OpenImage> OpenImage::open(const ImageSource& source, const Console& cons
   return open;
 }
 
-void OpenImage::report_damage(const Console& console) const {
+bool OpenImage::report_damage(const Console& console) const {
   const auto rows = session_->diagnostics().rows();
   // The first rows are the image's own notices, which open() has said.
+  const std::size_t own = session_->image().notices().size();
+  bool is_whole = true;
   std::uint64_t objects = session_->diagnostics().dropped();
-  for (std::size_t i = session_->image().notices().size(); i < rows.size(); ++i) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
     if (rows[i].level > Level::warning) continue;
+    is_whole = false;
+    if (i < own) continue;
     if (rows[i].level == Level::error || rows[i].component == "image") {
       console.warning(about(path_, rows[i].message));
     } else {
       ++objects;
     }
   }
-  if (objects == 0) return;
+  if (objects == 0) return is_whole;
   console.warning(about(path_, fmt::format("{} object{} could not be read in full: SELECT * FROM "
                                            "diagnostics WHERE level <= 2 says which",
                                            objects, objects == 1 ? "" : "s")));
+  return false;
 }
 
 }  // namespace engram::cli

@@ -38,8 +38,9 @@ class OpenImage {
   [[nodiscard]] kernel::Session& session() { return *session_; }
 
   /// Says after an answer what may be missing from it: that there is no kernel, that the kernel has
-  /// more memory than the image, how many objects could not be read.
-  void report_damage(const Console& console) const;
+  /// more memory than the image, how many objects could not be read. True if there is nothing to
+  /// say, and open() had nothing either.
+  bool report_damage(const Console& console) const;
 
  private:
   OpenImage() = default;

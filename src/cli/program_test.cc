@@ -130,6 +130,29 @@ TEST_F(ProgramTest, QueryTakesSqlFromThreePlaces) {
   EXPECT_THAT(err_, HasSubstr(file + ": No such file or directory"));
 }
 
+TEST_F(ProgramTest, AQueryHasATimeLimitIfOneIsGiven) {
+  const std::string endless =
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n";
+  EXPECT_EQ(run({"query", image_, "SELECT 1 AS x; " + endless, "--timeout", "0.05"}), kNotAnswered);
+  EXPECT_EQ(out_, "x\n-\n1\n");
+  EXPECT_EQ(err_, "engram: not answered within 0.05 s\n");
+  EXPECT_EQ(run({"query", image_, "SELECT 1 AS x", "--timeout", "100"}), kAnswered);
+  EXPECT_EQ(run({"query", image_, "SELECT 1 AS x", "--timeout", "-1"}), kUsage);
+}
+
+TEST_F(ProgramTest, StrictIsAnErrorWhereElseIsAWarning) {
+  EXPECT_EQ(run({"query", image_, "SELECT 1 AS x", "--strict"}), kAnswered);
+  // A LiME range of 64 KiB in a file that ends before.
+  std::array<std::uint64_t, 4> header{0x1'4C69'4D45, 0, 0xFFFF, 0};
+  std::ofstream(image_).write(reinterpret_cast<const char*>(header.data()), sizeof header);
+  std::filesystem::resize_file(image_, 0x2000);
+  EXPECT_EQ(run({"query", image_, "SELECT 1 AS x"}), kAnswered);
+  EXPECT_THAT(err_, HasSubstr("warning"));
+  EXPECT_EQ(run({"query", image_, "SELECT 1 AS x", "--strict"}), kNotAnswered);
+  EXPECT_EQ(out_, "x\n-\n1\n") << "the answer is there all the same";
+  EXPECT_THAT(err_, HasSubstr("engram: --strict: "));
+}
+
 TEST_F(ProgramTest, WhatCannotBeAnsweredIsCodeOneAndSaysWhy) {
   EXPECT_EQ(run({"query", "/nonexistent/image", "SELECT 1"}), kNotAnswered);
   EXPECT_THAT(err_, HasSubstr("/nonexistent/image"));

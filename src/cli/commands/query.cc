@@ -2,14 +2,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/commands/query.h"
 
+#include <CLI/Validators.hpp>
+#include <optional>
+
 #include "cli/dot_command.h"
 #include "cli/format_option.h"
 #include "cli/input.h"
 #include "cli/open_image.h"
 #include "cli/run_sql.h"
+#include "cli/time_limit.h"
 
 namespace engram::cli {
 namespace {
+
+constexpr double kLongest = 1e6;  // seconds
 
 class QueryCommand final : public Command {
  public:
@@ -23,6 +29,12 @@ class QueryCommand final : public Command {
         ->type_name("FILE")
         ->excludes(sql);
     add_format_option(*command, format_);
+    command->add_flag(
+        "--strict", strict_,
+        "Exit with 1 if anything in the image that the answer needs could not be read");
+    command->add_option("--timeout", timeout_, "How long the statements may take altogether")
+        ->type_name("SECONDS")
+        ->check(CLI::Range(0.0, kLongest));
     command->footer(
         "\nExample:\n  engram query memory.lime \"SELECT pid, comm FROM tasks\" --format json");
     return command;
@@ -43,9 +55,14 @@ class QueryCommand final : public Command {
     const auto writer = output::make_writer(format_, sink, {console.width()});
     if (!writer) return failed(console, writer.error().text);
     Interrupts interrupts(Interrupts::Mode::first);
+    const TimeLimit limit(image->database(), timeout_);
     const auto done = run_sql(image->database(), *sql, {**writer, sink}, console, interrupts);
+    if (!done && limit.is_over() && done.error().exit_code == kNotAnswered) {
+      return failed(console, fmt::format("not answered within {} s", *timeout_));
+    }
     if (!done) return report(done.error(), image_.path, console);
-    image->report_damage(console);
+    const bool is_whole = image->report_damage(console);
+    if (strict_ && !is_whole) return failed(console, "--strict: the answer may lack something");
     return kAnswered;
   }
 
@@ -65,6 +82,8 @@ class QueryCommand final : public Command {
   std::string sql_;
   std::string file_;
   std::string format_ = "table";
+  bool strict_ = false;
+  std::optional<double> timeout_;
 };
 
 }  // namespace
