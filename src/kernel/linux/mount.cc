@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::size_t kMountLimit = 1U << 20U;  // of all namespaces; sysctl fs.mount-max is 100000
 constexpr std::size_t kNameLimit = 4096;
-constexpr std::size_t kTreeDepthLimit = 128;  // of a red-black tree: twice the logarithm at most
 
 struct Option {
   std::uint64_t bit;
@@ -46,7 +45,8 @@ std::string options_text(std::uint64_t flags, std::uint64_t read_only,
 
 }  // namespace
 
-Mounts::Mounts(LinuxKernel& kernel) : kernel_(kernel), reader_(kernel.reader()) {
+Mounts::Mounts(LinuxKernel& kernel)
+    : kernel_(kernel), reader_(kernel.reader()), trees_(kernel.types(), reader_) {
   auto& diagnostics = reader_.diagnostics();
   const auto& types = kernel.types();
   const Layout name_space(types, diagnostics, "mnt_namespace");
@@ -55,9 +55,6 @@ Mounts::Mounts(LinuxKernel& kernel) : kernel_(kernel), reader_(kernel.reader()) 
   tree_ = name_space.optional_field<VirtAddr>("mounts.rb_node");
   if (tree_) {
     tree_node_ = mount.offset_of("mnt_node");
-    const Layout node(types, diagnostics, "rb_node");
-    tree_left_ = node.field<VirtAddr>("rb_left");
-    tree_right_ = node.field<VirtAddr>("rb_right");
   } else {
     list_ = name_space.offset_of("list");
     list_node_ = mount.offset_of("mnt_list");
@@ -112,28 +109,9 @@ void Mounts::add_namespace(VirtAddr name_space, std::vector<Mount>& mounts) cons
 
 // In order, which is that of the mounts' numbers.
 std::vector<VirtAddr> Mounts::walk_tree(VirtAddr name_space) const {
-  std::vector<VirtAddr> found;
-  if (!tree_node_) return found;
-  std::unordered_set<VirtAddr> seen;
-  std::vector<VirtAddr> above;
-  auto node = reader_.follow(name_space, tree_);
-  while (node || !above.empty()) {
-    if (node) {
-      if (!seen.insert(*node).second || above.size() == kTreeDepthLimit ||
-          seen.size() > kMountLimit) {
-        reader_.report(tree_.name, *node, fmt::format("no tree after {} nodes", seen.size()));
-        return found;
-      }
-      above.push_back(*node);
-      node = reader_.follow(*node, tree_left_);
-      continue;
-    }
-    const auto top = above.back();
-    above.pop_back();
-    // What cannot be read is no mount.
-    if (reader_.get(top, tree_right_)) found.push_back(top - *tree_node_);
-    node = reader_.follow(top, tree_right_);
-  }
+  if (!tree_node_) return {};
+  auto found = trees_.walk(reader_.follow(name_space, tree_), tree_.name, kMountLimit);
+  for (auto& node : found) node = node - *tree_node_;
   return found;
 }
 

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "kernel/linux/rb_tree.h"
 #include "kernel/linux/reader.h"
 
 namespace engram::kernel {
@@ -59,9 +60,10 @@ class Mounts {
 
   LinuxKernel& kernel_;
   const Reader& reader_;
+  RbTreeWalker trees_;
 
   std::optional<std::uint64_t> list_, list_node_, tree_node_, vfsmount_;
-  Field<VirtAddr> tree_, tree_left_, tree_right_;
+  Field<VirtAddr> tree_;
   Field<std::int32_t> id_, group_;
   Field<VirtAddr> parent_, master_, source_;
   Field<std::uint32_t> propagation_flags_;
