@@ -10,6 +10,7 @@
 #include <unordered_map>
 
 #include "kernel/linux/containers.h"
+#include "kernel/linux/module_memory.h"
 
 namespace engram::kernel {
 namespace {
@@ -35,7 +36,7 @@ class ModuleSymbolReader {
  public:
   ModuleSymbolReader(const Reader& reader, const types::TypeDb& types,
                      const types::SymbolTable& kernel_symbols)
-      : reader_(reader), symbols_(kernel_symbols), types_(types) {
+      : reader_(reader), symbols_(kernel_symbols), types_(types), memory_(types, reader) {
     auto& diagnostics = reader.diagnostics();
     const Layout module(types, diagnostics, "module");
     state_ = module.field<std::int32_t>("state");
@@ -54,7 +55,6 @@ class ModuleSymbolReader {
     export_value_ = exported.optional_field<std::int32_t>("value_offset");
     export_name_ = exported.optional_field<std::int32_t>("name_offset");
     export_size_ = exported.size();
-    find_memory(module);
   }
 
   void add_modules(types::SymbolTable::Builder& builder) {
@@ -150,34 +150,10 @@ class ModuleSymbolReader {
     return kTotalLimit - std::min(kTotalLimit, builder.symbols().size());
   }
 
-  struct MemoryFields {
-    Field<std::uint64_t> base;
-    Field<std::uint32_t> size;
-  };
-
-  // Since ac3b43283923 (6.4) a module has mem[]; before it had core_layout and init_layout.
-  void find_memory(const Layout& module) {
-    constexpr std::uint64_t kPartLimit = 16;
-    const auto array = types_.find_member("module", "mem");
-    const auto count = array ? types_.element_count(types_.resolve(array->type)) : std::nullopt;
-    std::vector<std::string> parts;
-    for (std::uint64_t i = 0; i < count.value_or(0) && i < kPartLimit; ++i) {
-      parts.push_back(fmt::format("mem[{}]", i));
-    }
-    if (parts.empty()) parts = {"core_layout", "init_layout"};
-    for (const auto& part : parts) {
-      memory_.push_back({module.field<std::uint64_t>(part + ".base"),
-                         module.field<std::uint32_t>(part + ".size")});
-    }
-  }
-
   void add_ranges(VirtAddr module, std::uint16_t index,
                   types::SymbolTable::Builder& builder) const {
-    for (const auto& part : memory_) {
-      const auto base = reader_.get(module, part.base);
-      const auto size = reader_.get(module, part.size);
-      if (base && size && *base != 0 && *size != 0)
-        builder.add_range(VirtAddr(*base), VirtAddr(*base + *size), index);
+    for (const auto& area : memory_.allocations(module)) {
+      builder.add_range(area.start, area.end(), index);
     }
   }
 
@@ -275,7 +251,7 @@ class ModuleSymbolReader {
   Field<std::uint32_t> export_count_, symbol_count_;
   Field<std::int32_t> export_value_, export_name_;
   std::optional<std::uint64_t> list_, export_size_;
-  std::vector<MemoryFields> memory_;
+  ModuleMemory memory_;
 };
 
 }  // namespace
