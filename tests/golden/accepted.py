@@ -8,6 +8,8 @@ ACCEPTED = [
      "for a stopped process /proc shows the signal of signal_struct.group_exit_code; the task itself has not exited"),
     ("sockets", r"^netlink 0x[0-9a-f]+ rx_queue: engram has \d+, the kernel \d+$",
      "a socket that listens for the kernel's events and does not read them goes on filling until the machine stops"),
+    ("kernel_module_parameters", r"^built in damon_stat (estimated_memory_bandwidth|memory_idle_ms_percentiles): ",
+     "what the kernel measures of its memory goes on changing until the machine stops"),
 ]
 
 

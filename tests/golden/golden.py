@@ -20,6 +20,7 @@ import check_kallsyms
 import check_log
 import check_memory
 import check_memory_maps
+import check_modules
 import check_namespaces
 import check_processes
 import check_sockets
@@ -59,6 +60,12 @@ CHECKS = {
     "process_ptrace_flags": check_task_security.process_ptrace_flags,
     "tasklist_pidns_differences": check_task_security.tasklist_pidns_differences,
     "ld_env_override_processes": check_task_security.ld_env_override_processes,
+    "kernel_modules": check_modules.kernel_modules,
+    "kernel_module_mem_entries": check_modules.kernel_module_mem_entries,
+    "kernel_module_sections": check_modules.kernel_module_sections,
+    "kernel_module_parameters": check_modules.kernel_module_parameters,
+    "ftrace_ops": check_modules.ftrace_ops,
+    "kprobes": check_modules.kprobes,
     "image_info": check_image.image_info,
     "image_ranges": check_image.image_ranges,
     "translate": check_memory.translate,

@@ -8,8 +8,12 @@
 
 #include "kernel/linux/cgroup.h"
 #include "kernel/linux/file_table.h"
+#include "kernel/linux/ftrace.h"
 #include "kernel/linux/kernel_log.h"
+#include "kernel/linux/kprobe.h"
 #include "kernel/linux/memory_map.h"
+#include "kernel/linux/module.h"
+#include "kernel/linux/module_parameter.h"
 #include "kernel/linux/module_symbols.h"
 #include "kernel/linux/mount.h"
 #include "kernel/linux/namespaces.h"
@@ -268,6 +272,18 @@ const Sockets& LinuxKernel::sockets() {
 }
 const KernelLog& LinuxKernel::kernel_log() {
   return kernel_log_.get(reader_, types_, symbols_);
+}
+const Modules& LinuxKernel::modules() {
+  return changing_->modules.get(*this);
+}
+const ModuleParameters& LinuxKernel::module_parameters() {
+  return module_parameters_.get(*this);
+}
+const Ftrace& LinuxKernel::ftrace() {
+  return ftrace_.get(*this);
+}
+const Kprobes& LinuxKernel::kprobes() {
+  return kprobes_.get(*this);
 }
 
 paging::AddressSpace LinuxKernel::space_at(PhysAddr root) const {

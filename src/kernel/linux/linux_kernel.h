@@ -27,6 +27,10 @@ namespace engram::kernel {
 
 class Cgroups;
 class FileTables;
+class Ftrace;
+class Kprobes;
+class ModuleParameters;
+class Modules;
 class Mounts;
 class Namespaces;
 class KernelLog;
@@ -79,6 +83,10 @@ class LinuxKernel {
   [[nodiscard]] const Cgroups& cgroups();
   [[nodiscard]] const Sockets& sockets();
   [[nodiscard]] const KernelLog& kernel_log();
+  [[nodiscard]] const Modules& modules();
+  [[nodiscard]] const ModuleParameters& module_parameters();
+  [[nodiscard]] const Ftrace& ftrace();
+  [[nodiscard]] const Kprobes& kprobes();
   /// The space of a task: its own root if it has one, else the kernel's.
   [[nodiscard]] paging::AddressSpace space_at(PhysAddr root) const;
 
@@ -119,6 +127,7 @@ class LinuxKernel {
     Lazy<MemoryMaps> memory_maps;
     Lazy<FileTables> file_tables;
     Lazy<Mounts> mounts;
+    Lazy<Modules> modules;
   };
   std::unique_ptr<Changing> changing_ = std::make_unique<Changing>();
   std::string banner_;  ///< of a running guest's kernel, when it was found
@@ -129,6 +138,9 @@ class LinuxKernel {
   Lazy<Namespaces> namespaces_;
   Lazy<Cgroups> cgroups_;
   Lazy<KernelLog> kernel_log_;
+  Lazy<ModuleParameters> module_parameters_;
+  Lazy<Ftrace> ftrace_;
+  Lazy<Kprobes> kprobes_;
 };
 
 }  // namespace engram::kernel
