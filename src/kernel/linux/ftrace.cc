@@ -129,8 +129,10 @@ std::optional<VirtAddr> Ftrace::trampoline(VirtAddr operations) const {
 std::optional<std::uint64_t> Ftrace::trampoline_size(VirtAddr operations) const {
   return trampoline(operations) ? reader_.get(operations, trampoline_size_) : std::nullopt;
 }
+// The lowest bit says that it is jumped to, not called (25e4e3565d45, FTRACE_OPS_FL_JMP).
 std::optional<VirtAddr> Ftrace::direct_call(VirtAddr operations) const {
-  return reader_.follow(operations, direct_call_);
+  const auto target = reader_.follow(operations, direct_call_);
+  return target ? std::optional(*target & ~std::uint64_t{1}) : std::nullopt;
 }
 
 std::optional<std::uint64_t> Ftrace::count(VirtAddr operations,

@@ -73,11 +73,12 @@ Modules::Modules(LinuxKernel& kernel)
 
   // CONFIG_MODULES_TREE_LOOKUP; without it the structure has no trees.
   const Layout root(types, diagnostics, "mod_tree_root");
-  const Layout node(types, diagnostics, "mod_tree_node");
   tree_sequence_ = root.optional_field<std::uint32_t>("root.seq.seqcount.sequence");
-  tree_module_ = node.field<VirtAddr>("mod");
   for (std::size_t i = 0; i < 2; ++i) {
     tree_roots_[i] = root.optional_field<VirtAddr>(fmt::format("root.tree[{}].rb_node", i));
+    if (!tree_roots_[i]) continue;
+    const Layout node(types, diagnostics, "mod_tree_node");
+    tree_module_ = node.field<VirtAddr>("mod");
     tree_nodes_[i] = node.offset_of(fmt::format("node.node[{}]", i));
   }
 
@@ -85,7 +86,7 @@ Modules::Modules(LinuxKernel& kernel)
   const Layout attribute(types, diagnostics, "bin_attribute");
   section_name_ = attribute.field<VirtAddr>("attr.name");
   section_private_ = attribute.field<VirtAddr>("private");
-  // Up to 6.13 the address lay behind the attribute, in a structure of their own.
+  // 6.12 has the address behind the attribute, in a structure of their own; 7.2 in the attribute.
   if (types.find_struct("module_sect_attr")) {
     section_address_ =
         Layout(types, diagnostics, "module_sect_attr").optional_field<VirtAddr>("address");

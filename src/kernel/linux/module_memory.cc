@@ -17,7 +17,9 @@ std::string type_name(std::string_view enumerator) {
   constexpr std::string_view kPrefix = "MOD_";
   if (enumerator.substr(0, kPrefix.size()) == kPrefix) enumerator.remove_prefix(kPrefix.size());
   std::string name;
-  for (const unsigned char letter : enumerator) name += static_cast<char>(std::tolower(letter));
+  for (const char letter : enumerator) {
+    name += static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+  }
   return name;
 }
 

@@ -63,8 +63,8 @@ const std::vector<Column<VirtAddr>>& columns() {
       {{"trampoline_size", Type::integer, "Bytes of it; NULL if there is none."},
        value<&Ftrace::trampoline_size>},
       {{"direct_call", Type::pointer,
-        "Function that is called right from the traced ones; NULL if there is none, and before "
-        "6.4."},
+        "Function that is called right from the traced ones; NULL if there is none, or the kernel "
+        "does not note it here."},
        value<&Ftrace::direct_call>},
   };
   return list;

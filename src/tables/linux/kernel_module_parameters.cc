@@ -77,18 +77,26 @@ const std::vector<Column<Parameter>>& columns() {
 }
 
 Result<Rows<Parameter>> open(Session& session, std::span<const KeyValue> values) {
-  ENGRAM_TRY(const auto modules, modules_once(session, values, 0));
+  ENGRAM_TRY(auto modules, modules_once(session, values, 0));
   const auto& parameters = parameters_of(session);
-  std::vector<Parameter> found;
-  for (const auto& module : modules) {
-    const auto of_module = parameters.of_module(module.address);
-    if (!of_module) continue;
-    for (const auto one : *of_module) found.push_back({one, module.address});
-  }
-  if (values.empty()) {
-    for (const auto one : parameters.built_in()) found.push_back({one, std::nullopt});
-  }
-  return rows_of(std::move(found));
+  return
+      [&parameters, built_in_follow = values.empty(), modules = std::move(modules),
+       next = std::size_t{0}, module = std::optional<VirtAddr>(), found = std::vector<VirtAddr>(),
+       at = std::size_t{0}]() mutable -> Result<std::optional<Parameter>> {
+        while (at == found.size()) {
+          at = 0;
+          if (next < modules.size()) {
+            module = modules[next++].address;
+            found = parameters.of_module(*module).value_or(std::vector<VirtAddr>());
+          } else if (std::exchange(built_in_follow, false)) {
+            module.reset();
+            found = parameters.built_in();
+          } else {
+            return std::optional<Parameter>();
+          }
+        }
+        return Parameter{found[at++], module};
+      };
 }
 
 }  // namespace
