@@ -22,6 +22,7 @@ class Truth:
         self.release = record.line("/proc/sys/kernel/osrelease")
         self.btime = next(int(line.split()[1]) for line in record.text("/proc/stat").splitlines()
                           if line.startswith("btime "))
+        self.modules = [line.split()[0] for line in record.text("/proc/modules").splitlines()]
         self.symbols = sum("[" not in line for line in record.text("/proc/kallsyms").splitlines())
 
 
@@ -38,7 +39,7 @@ def missing(expected, found):
 def check_tasks(rows, truth):
     """Both sources have all lasting threads, and no number twice."""
     for source in ("task_list", "pid_ns"):
-        mine = [row for row in rows if row["source"] == source]
+        mine = [row for row in rows if row["source"] in (source, "both")]
         numbers = collections.Counter(row["pid"] for row in mine)
         twice = [pid for pid, count in numbers.items() if count > 1]
         if twice:
@@ -106,6 +107,13 @@ def check_churn(rows, _):
         yield f"{rows}: lab-churn and its workers are not there"
 
 
+def check_modules(rows, truth):
+    """All modules, from wherever the kernel knows them."""
+    found = [row["name"] for row in rows if row["source"] == "list,sysfs,tree"]
+    if found != truth.modules or len(rows) != len(found):
+        yield f"{len(rows)}, {len(found)} of them from everywhere, expected {len(truth.modules)}"
+
+
 # (SQL, a function that yields problems)
 RUNNING = (
     ("SELECT source, pid, comm FROM tasks", check_tasks),
@@ -118,6 +126,7 @@ RUNNING = (
     ("SELECT count(*) AS symbols FROM kallsyms WHERE module IS NULL", check_symbols),
     ("SELECT tgid, count(*) AS threads FROM tasks WHERE source = 'task_list' GROUP BY tgid", check_threads),
     ("SELECT pid, comm, ppid FROM tasks WHERE source = 'pid_ns' AND pid = 1", check_first),
+    ("SELECT name, source FROM kernel_modules", check_modules),
     ("SELECT count(*) AS processes FROM processes WHERE name = 'lab-churn'", check_churn),
 )
 
@@ -129,6 +138,7 @@ PAUSED = (
     "SELECT * FROM system_info",
     "SELECT * FROM boot_time",
     "SELECT * FROM kallsyms",
+    "SELECT * FROM kernel_modules",
     RUNNING[3][0],
     RUNNING[5][0],
     "SELECT kernel_base, kernel_physical_base, kaslr_shift, direct_map_base, vmcoreinfo FROM image_info",
