@@ -64,6 +64,28 @@ std::vector<VirtAddr> walk_list(const Reader& reader, VirtAddr head, std::uint64
   return walk_list_at_rest(reader, head, node_offset, what, limit);  // which says what is damaged
 }
 
+std::vector<VirtAddr> walk_chain(const Reader& reader, VirtAddr first, const Field<VirtAddr>& next,
+                                 std::size_t limit) {
+  std::vector<VirtAddr> objects;
+  std::unordered_set<std::uint64_t> seen;
+  for (auto object = first; object;) {
+    if (objects.size() == limit) {
+      reader.report(next.name, object, fmt::format("the list does not end after {}", limit));
+      break;
+    }
+    if (!seen.insert(object.value).second) {
+      reader.report(next.name, object,
+                    fmt::format("the list comes back to this object after {}", objects.size()));
+      break;
+    }
+    const auto following = reader.get(object, next);
+    if (!following) break;  // what cannot be read is no object
+    objects.push_back(object);
+    object = *following;
+  }
+  return objects;
+}
+
 struct XArrayWalker::Walk {
   Reader reader;
   std::string_view what;

@@ -22,6 +22,11 @@ namespace engram::kernel {
                                               std::uint64_t node_offset, std::string_view what,
                                               std::size_t limit = 1U << 22U);
 
+/// The objects of a singly linked list that ends in NULL, in list order; `next` is the member that
+/// links them. Damage is as for walk_list().
+[[nodiscard]] std::vector<VirtAddr> walk_chain(const Reader& reader, VirtAddr first,
+                                               const Field<VirtAddr>& next, std::size_t limit);
+
 /// Walks XArrays (include/linux/xarray.h), which IDRs are made of since 4.20.
 class XArrayWalker {
  public:

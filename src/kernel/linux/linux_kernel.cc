@@ -9,6 +9,7 @@
 #include "kernel/linux/cgroup.h"
 #include "kernel/linux/file_table.h"
 #include "kernel/linux/ftrace.h"
+#include "kernel/linux/interface_address.h"
 #include "kernel/linux/kernel_log.h"
 #include "kernel/linux/kprobe.h"
 #include "kernel/linux/memory_map.h"
@@ -17,7 +18,10 @@
 #include "kernel/linux/module_symbols.h"
 #include "kernel/linux/mount.h"
 #include "kernel/linux/namespaces.h"
+#include "kernel/linux/neighbour.h"
+#include "kernel/linux/network_interface.h"
 #include "kernel/linux/process_strings.h"
+#include "kernel/linux/route.h"
 #include "kernel/linux/socket.h"
 #include "kernel/linux/task_security.h"
 #include "types/btf_finder.h"
@@ -284,6 +288,18 @@ const Ftrace& LinuxKernel::ftrace() {
 }
 const Kprobes& LinuxKernel::kprobes() {
   return kprobes_.get(*this);
+}
+const NetworkInterfaces& LinuxKernel::network_interfaces() {
+  return changing_->network_interfaces.get(*this);
+}
+const InterfaceAddresses& LinuxKernel::interface_addresses() {
+  return interface_addresses_.get(*this);
+}
+const Neighbours& LinuxKernel::neighbours() {
+  return changing_->neighbours.get(*this);
+}
+const Routes& LinuxKernel::routes() {
+  return changing_->routes.get(*this);
 }
 
 paging::AddressSpace LinuxKernel::space_at(PhysAddr root) const {

@@ -31,11 +31,15 @@ class Ftrace;
 class Kprobes;
 class ModuleParameters;
 class Modules;
+class InterfaceAddresses;
 class Mounts;
 class Namespaces;
 class KernelLog;
 class MemoryMaps;
+class Neighbours;
+class NetworkInterfaces;
 class ProcessStrings;
+class Routes;
 class Sockets;
 class TaskSecurity;
 
@@ -87,6 +91,10 @@ class LinuxKernel {
   [[nodiscard]] const ModuleParameters& module_parameters();
   [[nodiscard]] const Ftrace& ftrace();
   [[nodiscard]] const Kprobes& kprobes();
+  [[nodiscard]] const NetworkInterfaces& network_interfaces();
+  [[nodiscard]] const InterfaceAddresses& interface_addresses();
+  [[nodiscard]] const Neighbours& neighbours();
+  [[nodiscard]] const Routes& routes();
   /// The space of a task: its own root if it has one, else the kernel's.
   [[nodiscard]] paging::AddressSpace space_at(PhysAddr root) const;
 
@@ -128,6 +136,9 @@ class LinuxKernel {
     Lazy<FileTables> file_tables;
     Lazy<Mounts> mounts;
     Lazy<Modules> modules;
+    Lazy<NetworkInterfaces> network_interfaces;
+    Lazy<Neighbours> neighbours;
+    Lazy<Routes> routes;
   };
   std::unique_ptr<Changing> changing_ = std::make_unique<Changing>();
   std::string banner_;  ///< of a running guest's kernel, when it was found
@@ -141,6 +152,7 @@ class LinuxKernel {
   Lazy<ModuleParameters> module_parameters_;
   Lazy<Ftrace> ftrace_;
   Lazy<Kprobes> kprobes_;
+  Lazy<InterfaceAddresses> interface_addresses_;
 };
 
 }  // namespace engram::kernel

@@ -2,22 +2,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/linux/socket.h"
 
-#include <arpa/inet.h>
 #include <fmt/core.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <bit>
 
 #include "kernel/linux/linux_kernel.h"
+#include "kernel/linux/network_values.h"
 #include "kernel/linux/socket_files.h"
 
 namespace engram::kernel {
 namespace {
 
 // As the guest's kernel numbers them, which is no matter of the host.
-constexpr std::uint16_t kUnix = 1, kInet = 2, kInet6 = 10, kNetlink = 16, kPacket = 17,
-                        kBluetooth = 31, kVsock = 40;
+constexpr std::uint16_t kUnix = 1, kNetlink = 16, kPacket = 17, kBluetooth = 31, kVsock = 40;
 constexpr std::uint16_t kStream = 1, kDatagram = 2, kRaw = 3;
 constexpr std::uint16_t kIcmp = 1, kTcp = 6, kUdp = 17, kIcmp6 = 58, kUdplite = 136;
 constexpr std::uint8_t kListen = 10;
@@ -142,8 +140,8 @@ SocketKind Sockets::classify(VirtAddr sock) const {
       return SocketKind::bluetooth;
     case kVsock:
       return SocketKind::vsock;
-    case kInet:
-    case kInet6:
+    case kFamilyInet:
+    case kFamilyInet6:
       break;
     default:
       return SocketKind::other;
@@ -183,7 +181,7 @@ SocketEndpoint Sockets::internet(const Socket& socket, bool remote) const {
   if (const auto port = reader_.get(socket.address, remote ? remote_port_ : local_port_)) {
     end.port = remote ? from_network(*port) : *port;
   }
-  const bool six = family(socket) == kInet6;
+  const bool six = family(socket) == kFamilyInet6;
   const auto place = remote ? (six ? remote6_ : remote4_) : (six ? local6_ : local4_);
   std::array<std::byte, 16> bytes{};
   const auto used = MutableBytes(bytes).first(six ? 16 : 4);
@@ -192,8 +190,7 @@ SocketEndpoint Sockets::internet(const Socket& socket, bool remote) const {
     reader_.report("sock_common", socket.address, paging::to_string(read.error()));
     return end;
   }
-  char text[INET6_ADDRSTRLEN] = {};
-  if (::inet_ntop(six ? AF_INET6 : AF_INET, bytes.data(), text, sizeof text)) end.address = text;
+  end.address = ip_text(used);
   const bool zero = std::all_of(used.begin(), used.end(), [](auto b) { return b == std::byte{}; });
   if (remote && zero) end.address.reset();
   if (remote && end.port == 0U) end.port.reset();
@@ -248,7 +245,7 @@ bool Sockets::is_internet(const Socket& socket) const {
       return true;
     case SocketKind::other: {  // SCTP, MPTCP, DCCP
       const auto number = family(socket);
-      return number == kInet || number == kInet6;
+      return number == kFamilyInet || number == kFamilyInet6;
     }
     default:
       return false;

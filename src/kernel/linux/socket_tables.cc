@@ -7,13 +7,13 @@
 #include <array>
 
 #include "kernel/linux/linux_kernel.h"
+#include "kernel/linux/network_values.h"
 
 namespace engram::kernel {
 namespace {
 
 constexpr std::uint8_t kTimeWait = 6, kNewSynRecv = 12;  // include/net/tcp_states.h
 constexpr std::uint64_t kHead = 8;                       // struct hlist_head
-constexpr std::size_t kNamespaceLimit = 1U << 16U;
 // UNIX_HASH_SIZE, include/net/af_unix.h: 2 * 256 heads in all releases, no matter how it is spelt.
 constexpr std::uint64_t kUnixHeads = 512;
 constexpr std::uint64_t kNetlinkProtocols = 32;  // MAX_LINKS, include/uapi/linux/netlink.h
@@ -45,19 +45,14 @@ SocketTables::SocketTables(LinuxKernel& kernel) : kernel_(kernel), reader_(kerne
   const Layout common(kernel.types(), reader_.diagnostics(), "sock_common");
   state_ = common.field<std::uint8_t>("skc_state");
   node_ = common.offset_of("skc_node");
-  const auto list = Layout(kernel.types(), reader_.diagnostics(), "net").offset_of("list");
-  const auto head = kernel.address_of("net_namespace_list");
-  if (list && head) {
-    namespaces_ = walk_list(reader_, *head, *list, "net_namespace_list", kNamespaceLimit);
-  }
+  namespaces_ = network_namespaces(kernel);
 }
 
 std::vector<ListedSocket> SocketTables::read() {
   const auto& types = kernel_.types();
   auto& diagnostics = reader_.diagnostics();
   const Layout net(types, diagnostics, "net");
-  for (const auto* symbol :
-       {"net_namespace_list", "tcp_hashinfo", "udp_table", "raw_v4_hashinfo", "nl_table"}) {
+  for (const auto* symbol : {"tcp_hashinfo", "udp_table", "raw_v4_hashinfo", "nl_table"}) {
     if (!kernel_.address_of(symbol)) {
       diagnostics.add(Level::warning, "sockets",
                       fmt::format("the kernel has no symbol {}: sockets that no process has open "

@@ -1,7 +1,6 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/core.h>
-
+#include "tables/linux/names.h"
 #include "tables/linux/socket_columns.h"
 
 namespace engram::tables {
@@ -12,21 +11,6 @@ using kernel::Socket;
 using kernel::SocketEndpoint;
 using kernel::SocketKind;
 using kernel::Sockets;
-
-struct Name {
-  std::uint32_t number;
-  std::string_view name;
-};
-
-/// The name of a number; other numbers as text.
-template <std::size_t count>
-Value name_of(const Name (&names)[count], std::optional<std::uint32_t> number) {
-  if (!number) return Null{};
-  for (const auto& entry : names) {
-    if (entry.number == *number) return cell(entry.name);
-  }
-  return cell(fmt::format("{}", *number));
-}
 
 // AF_*, include/linux/socket.h.
 Value family(const Socket& socket, Session& session) {
