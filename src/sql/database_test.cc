@@ -208,6 +208,21 @@ TEST_F(DatabaseTest, AnotherCollationIsNotPushedDown) {
   EXPECT_THAT(files_.log.opens[0], IsEmpty());
 }
 
+TEST_F(DatabaseTest, AColumnThatIgnoresCaseIsNotPushedDownUnlessBytesAreCompared) {
+  FakeTable sockets("sockets", {{"protocol", Type::text, "Protocol.", false, true, true}},
+                    {{std::string("tcp")}, {std::string("udp")}});
+  const std::array<const tables::Table*, 2> all{&sockets, &plain_};
+  auto database = Database::create(*session_, all, {{}, {}});
+  ASSERT_TRUE(database);
+  database_ = std::move(*database);
+  EXPECT_THAT(rows("SELECT protocol FROM sockets WHERE protocol = 'TCP'"), ElementsAre("tcp"));
+  EXPECT_THAT(rows("SELECT protocol FROM sockets WHERE protocol = 'TCP' COLLATE BINARY"),
+              IsEmpty());
+  ASSERT_EQ(sockets.log.opens.size(), 2U);
+  EXPECT_THAT(sockets.log.opens[0], IsEmpty());
+  EXPECT_EQ(sockets.log.opens[1].size(), 1U);
+}
+
 TEST_F(DatabaseTest, InOpensOncePerValue) {
   EXPECT_THAT(rows("SELECT fd FROM files WHERE task IN (0xffff888000000000, 0xffff888000000080, "
                    "0xffff888000000000, NULL)"),

@@ -221,8 +221,9 @@ std::string declaration(const Binding& binding) {
   std::string columns;
   for (const auto& column : binding.columns) {
     if (!columns.empty()) columns += ", ";
-    columns += fmt::format("{} {}{}", quoted(column.name), type_name(column.type),
-                           column.hidden ? " HIDDEN" : "");
+    columns +=
+        fmt::format("{} {}{}{}", quoted(column.name), type_name(column.type),
+                    column.ignores_case ? " COLLATE NOCASE" : "", column.hidden ? " HIDDEN" : "");
   }
   return fmt::format("CREATE TABLE x({})", columns);
 }

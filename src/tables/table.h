@@ -86,6 +86,9 @@ struct ColumnInfo {
   std::string_view doc;  ///< one sentence: meaning, unit, when NULL
   bool hidden = false;   ///< not in SELECT *, but can be named
   bool key = false;      ///< a query that fixes it hands its value to open()
+  /// Texts of it that differ in the case of ASCII letters are equal (SQL's COLLATE NOCASE). A
+  /// comparison without case is never handed to open().
+  bool ignores_case = false;
 };
 
 /// A key column that a query fixes with `=`. The value is never NULL: `= NULL` yields no rows

@@ -30,7 +30,10 @@ const std::vector<Column<Socket>>& columns() {
           "key to join on.",
           false, true},
          socket_address},
-        {{"protocol", Type::text, "`tcp`, `udp` or `udplite`."}, protocol},
+        {{"protocol", Type::text,
+          "`tcp`, `udp` or `udplite`; compared without case: `protocol = 'TCP'` finds `tcp`.",
+          false, false, true},
+         protocol},
         {{"state", Type::text,
           "As /proc/net/tcp shows it: `established`, `syn_sent`, `syn_recv`, `fin_wait1`, "
           "`fin_wait2`, `time_wait`, `close`, `close_wait`, `last_ack`, `listen`, `closing`; and "
