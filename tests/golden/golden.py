@@ -22,6 +22,7 @@ import check_memory
 import check_memory_maps
 import check_modules
 import check_namespaces
+import check_network
 import check_processes
 import check_sockets
 import check_system
@@ -47,6 +48,11 @@ CHECKS = {
     "namespaces": check_namespaces.namespaces,
     "mounts": check_namespaces.mounts,
     "cgroups": check_namespaces.cgroups,
+    "interfaces": check_network.interfaces,
+    "interface_addresses": check_network.interface_addresses,
+    "network_interfaces": check_network.network_interfaces,
+    "arp_cache": check_network.arp_cache,
+    "routes": check_network.routes,
     "process_open_sockets": check_sockets.process_open_sockets,
     "listening_ports": check_sockets.listening_ports,
     "process_network_connections": check_sockets.process_network_connections,

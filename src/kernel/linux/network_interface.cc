@@ -220,7 +220,7 @@ std::optional<VirtAddr> NetworkInterfaces::link(VirtAddr device) const {
 std::optional<VirtAddr> NetworkInterfaces::veth_peer(VirtAddr device) const {
   if (!private_) return std::nullopt;
   const auto peer = reader_.pointer_at(device + *private_, "veth_priv.peer");
-  if (!peer || find(*peer) == nullptr) return std::nullopt;
+  if (!peer || !*peer) return std::nullopt;
   const auto back = reader_.pointer_at(*peer + *private_, "veth_priv.peer");
   return back == device ? peer : std::nullopt;
 }
