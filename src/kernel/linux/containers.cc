@@ -52,6 +52,34 @@ std::vector<VirtAddr> walk_list_at_rest(const Reader& reader, VirtAddr head,
   return objects;
 }
 
+/// Whole if it ends in NULL.
+Try<VirtAddr> walk_chain_at_rest(const Reader& reader, VirtAddr owner, const Field<VirtAddr>& first,
+                                 const Field<VirtAddr>& next, std::size_t limit) {
+  Try<VirtAddr> walk{{}, false};
+  std::unordered_set<std::uint64_t> seen;
+  for (auto object = reader.get(owner, first); object;) {
+    if (!*object) {
+      walk.is_whole = true;
+      break;
+    }
+    if (walk.found.size() == limit) {
+      reader.report(next.name, *object,
+                    fmt::format("the list does not end after {} objects", limit));
+      break;
+    }
+    if (!seen.insert(object->value).second) {
+      reader.report(next.name, *object,
+                    fmt::format("the list comes back to this object after {}", walk.found.size()));
+      break;
+    }
+    const auto following = reader.get(*object, next);
+    if (!following) break;  // what cannot be read is no object
+    walk.found.push_back(*object);
+    object = following;
+  }
+  return walk;
+}
+
 }  // namespace
 
 std::vector<VirtAddr> walk_list(const Reader& reader, VirtAddr head, std::uint64_t node_offset,
@@ -64,26 +92,22 @@ std::vector<VirtAddr> walk_list(const Reader& reader, VirtAddr head, std::uint64
   return walk_list_at_rest(reader, head, node_offset, what, limit);  // which says what is damaged
 }
 
-std::vector<VirtAddr> walk_chain(const Reader& reader, VirtAddr first, const Field<VirtAddr>& next,
-                                 std::size_t limit) {
-  std::vector<VirtAddr> objects;
-  std::unordered_set<std::uint64_t> seen;
-  for (auto object = first; object;) {
-    if (objects.size() == limit) {
-      reader.report(next.name, object, fmt::format("the list does not end after {}", limit));
-      break;
-    }
-    if (!seen.insert(object.value).second) {
-      reader.report(next.name, object,
-                    fmt::format("the list comes back to this object after {}", objects.size()));
-      break;
-    }
-    const auto following = reader.get(object, next);
-    if (!following) break;  // what cannot be read is no object
-    objects.push_back(object);
-    object = *following;
-  }
-  return objects;
+std::vector<VirtAddr> walk_chain(const Reader& reader, VirtAddr owner, const Field<VirtAddr>& first,
+                                 const Field<VirtAddr>& next, std::size_t limit) {
+  if (!reader.is_live()) return walk_chain_at_rest(reader, owner, first, next, limit).found;
+  // What was taken out is not met again from the owner on: two walks that agree met none of it.
+  const Reader quiet = reader.quiet();
+  auto walked = until_whole<VirtAddr>(
+      [&] {
+        auto walk = walk_chain_at_rest(quiet, owner, first, next, limit);
+        walk.is_whole =
+            walk.is_whole && walk == walk_chain_at_rest(quiet, owner, first, next, limit);
+        return walk;
+      },
+      limit);
+  report_walk(reader, next.name, owner, walked.settled, walked.tries);
+  if (walked.settled != Settled::still) return std::move(walked.found);
+  return walk_chain_at_rest(reader, owner, first, next, limit).found;  // which says what is damaged
 }
 
 struct XArrayWalker::Walk {

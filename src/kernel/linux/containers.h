@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The kernel's generic containers: circular lists and XArrays.
+// The kernel's generic containers: circular lists, chains and XArrays.
 
 #include <functional>
 #include <string_view>
@@ -22,10 +22,13 @@ namespace engram::kernel {
                                               std::uint64_t node_offset, std::string_view what,
                                               std::size_t limit = 1U << 22U);
 
-/// The objects of a singly linked list that ends in NULL, in list order; `next` is the member that
-/// links them. Damage is as for walk_list().
-[[nodiscard]] std::vector<VirtAddr> walk_chain(const Reader& reader, VirtAddr first,
-                                               const Field<VirtAddr>& next, std::size_t limit);
+/// The objects of a singly linked list that ends in NULL, in list order: `first` is the member of
+/// `owner` that leads to it, `next` the one that links its objects. Damage, and running guests, are
+/// as for walk_list().
+[[nodiscard]] std::vector<VirtAddr> walk_chain(const Reader& reader, VirtAddr owner,
+                                               const Field<VirtAddr>& first,
+                                               const Field<VirtAddr>& next,
+                                               std::size_t limit = 1U << 22U);
 
 /// Walks XArrays (include/linux/xarray.h), which IDRs are made of since 4.20.
 class XArrayWalker {

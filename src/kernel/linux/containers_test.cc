@@ -71,6 +71,52 @@ TEST_F(ContainersTest, ListStopsAtItsLimit) {
   EXPECT_EQ(diagnostics_.rows().size(), 1U);
 }
 
+/// Objects that begin with a pointer to the next one; that to the first is at kBase + 8.
+class ChainTest : public ContainersTest {
+ protected:
+  std::vector<VirtAddr> walk(std::size_t limit = 100) {
+    return walk_chain(*reader_, kBase, {"owner.first", 8}, {"object.next", 0}, limit);
+  }
+};
+
+TEST_F(ChainTest, GivesObjectsInOrder) {
+  put(kBase + 8, (kBase + 0x300).value);
+  put(kBase + 0x300, (kBase + 0x100).value);
+  EXPECT_EQ(walk(), (std::vector{kBase + 0x300, kBase + 0x100}));
+  EXPECT_TRUE(diagnostics_.rows().empty());
+}
+
+TEST_F(ChainTest, AnEmptyOneHasNoObjects) {
+  EXPECT_TRUE(walk().empty());
+  EXPECT_TRUE(diagnostics_.rows().empty());
+}
+
+TEST_F(ChainTest, StopsAtItsLimit) {
+  for (std::uint64_t i = 1; i <= 100; ++i) put(kBase + i * 64, (kBase + (i + 1) * 64).value);
+  put(kBase + 8, (kBase + 64).value);
+  EXPECT_EQ(walk(10).size(), 10U);
+  EXPECT_EQ(diagnostics_.rows().size(), 1U);
+}
+
+class DamagedChainTest : public ChainTest, public testing::WithParamInterface<DamagedList> {};
+
+TEST_P(DamagedChainTest, KeepsWhatCameBeforeAndSaysWhy) {
+  put(kBase + 8, (kBase + 0x100).value);
+  put(kBase + 0x100, (kBase + 0x200).value);
+  put(kBase + 0x200, GetParam().last_link);
+  EXPECT_EQ(walk().size(), GetParam().objects);
+  ASSERT_EQ(diagnostics_.rows().size(), 1U);
+  EXPECT_EQ(diagnostics_.rows()[0].component, "object.next");
+  EXPECT_THAT(diagnostics_.rows()[0].message, testing::HasSubstr(GetParam().reason));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Damage, DamagedChainTest,
+    testing::Values(DamagedList{"Cycle", (kBase + 0x100).value, 2, "comes back"},
+                    DamagedList{"Nowhere", (kBase + kDataSize).value, 2, "not present"},
+                    DamagedList{"NonCanonical", 0x1234567890abcdef, 2, "not an address"}),
+    [](const auto& chosen) { return std::string(chosen.param.name); });
+
 /// An XArray as lib/xarray.c lays it out: struct xa_node { u8 shift; ... void *slots[64]; }.
 class XArrayTest : public ContainersTest {
  protected:

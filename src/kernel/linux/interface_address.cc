@@ -53,9 +53,8 @@ InterfaceAddresses::InterfaceAddresses(LinuxKernel& kernel) : reader_(kernel.rea
 std::vector<InterfaceAddress> InterfaceAddresses::of_device(VirtAddr device) const {
   std::vector<InterfaceAddress> found;
   const auto four = reader_.follow(device, in_device_);
-  const auto first = four ? reader_.follow(*four, first4_) : std::nullopt;
-  if (first) {
-    for (const auto address : walk_chain(reader_, *first, next4_, kAddressLimit)) {
+  if (four) {
+    for (const auto address : walk_chain(reader_, *four, first4_, next4_, kAddressLimit)) {
       found.push_back({address, device, false});
     }
   }

@@ -184,6 +184,17 @@ TEST_F(LiveWalkTest, WhatStaysIsNeverMissed) {
   RecordProperty("cut", std::to_string(cut));
 }
 
+TEST_F(LiveWalkTest, AChainIsWalkedAndItsDamageReported) {
+  const VirtAddr owner = kBase + 0x8000, object = kBase + 0x8100;
+  const Field<VirtAddr> link{"object.next", 0};
+  put(owner, object.value);
+  EXPECT_EQ(walk_chain(*reader_, owner, link, link), std::vector{object});
+  EXPECT_TRUE(diagnostics_.rows().empty());
+  put(object, object.value);
+  EXPECT_EQ(walk_chain(*reader_, owner, link, link), std::vector{object});
+  EXPECT_FALSE(diagnostics_.rows().empty());
+}
+
 TEST_F(LiveWalkTest, FollowedWordsLeadThereUntilOneChanges) {
   put(node(1), node(2).value);
   put(node(2), node(3).value);

@@ -21,7 +21,6 @@ constexpr unsigned kKeyBits = 32;   // KEYLENGTH, net/ipv4/fib_trie.c
 constexpr unsigned kNodeBits = 24;
 constexpr std::uint32_t kHops = 1U << 14U;  // more do not fit into the message that adds a route
 constexpr std::uint32_t kHasRoutes = 4;     // RTN_RTINFO, include/net/ip6_fib.h
-constexpr std::size_t kLeafRoutes = 1U << 20U;
 
 /// Heads of a namespace's table of tables: FIB_TABLE_HASHSZ and FIB6_TABLE_HASHSZ are 256 in
 /// kernels that have several tables (CONFIG_IP_MULTIPLE_TABLES), which have rules to choose among
@@ -234,10 +233,8 @@ void RouteTables::read_tree(VirtAddr net, VirtAddr table, VirtAddr null_entry) {
       if (const auto next = reader_.follow(node, member)) rest.push_back(*next);
     }
     const auto flags = reader_.get(node, node_flags_);
-    const auto leaf =
-        flags && (*flags & kHasRoutes) != 0 ? reader_.follow(node, leaf6_) : std::nullopt;
-    if (!leaf) continue;
-    for (const auto info : walk_chain(reader_, *leaf, next6_, kLeafRoutes)) {
+    if (!flags || (*flags & kHasRoutes) == 0) continue;
+    for (const auto info : walk_chain(reader_, node, leaf6_, next6_)) {
       if (info == null_entry) continue;
       Route route;
       route.address = route.info = info;
