@@ -3,49 +3,81 @@
 #include "guest/decoded_region.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace engram::guest {
+namespace {
+
+constexpr std::size_t kSlotsInSet = 8;
+
+}  // namespace
 
 PageCache::PageCache(std::shared_ptr<const PageSource> source, std::size_t pages)
-    : source_(std::move(source)), capacity_(std::max<std::size_t>(pages, 1)) {}
+    : source_(std::move(source)),
+      slots_in_set_(std::clamp<std::size_t>(pages, 1, kSlotsInSet)),
+      set_count_(std::bit_floor(std::max<std::size_t>(pages / slots_in_set_, 1))),
+      sets_(std::make_unique<Set[]>(set_count_)) {}
 
 std::uint64_t PageCache::misses() const {
-  const std::lock_guard lock(mutex_);
-  return misses_;
+  std::uint64_t sum = 0;
+  for (std::size_t i = 0; i < set_count_; ++i) {
+    const std::lock_guard lock(sets_[i].mutex);
+    sum += sets_[i].misses;
+  }
+  return sum;
 }
 
-PageCache::PagePtr PageCache::find(std::uint64_t index) const {
-  const std::lock_guard lock(mutex_);
-  ++clock_;
-  for (Slot& slot : slots_) {
-    if (slot.page->index != index) continue;
-    slot.used = clock_;
+PageCache::Set& PageCache::set_of(std::uint64_t index) const {
+  // Pages that are read together often lie a power of two apart; a product's high bits do not.
+  constexpr std::uint64_t kGolden = 0x9E3779B97F4A7C15;  // 2^64 divided by the golden ratio
+  return sets_[static_cast<std::size_t>((index * kGolden) >> 32U) & (set_count_ - 1)];
+}
+
+PageCache::PagePtr PageCache::find(Set& set, std::uint64_t index) {
+  const std::lock_guard lock(set.mutex);
+  ++set.clock;
+  for (Slot& slot : set.slots) {
+    if (slot.index != index) continue;
+    slot.used = set.clock;
     return slot.page;
   }
-  ++misses_;
+  ++set.misses;
   return nullptr;
 }
 
-PageCache::PagePtr PageCache::make(std::uint64_t index) const {
+PageCache::PagePtr PageCache::make(Set& set, std::uint64_t index) const {
   auto page = std::make_shared<Page>();
-  page->index = index;
   page->bytes.resize(static_cast<std::size_t>(source_->page_size()));
   page->made = source_->read_page(index, page->bytes);
   page->made.count = std::min(page->made.count, page->bytes.size());
   // A page that failed is made anew the next time: the reason may be gone.
   if (!page->made.complete()) return page;
 
-  const std::lock_guard lock(mutex_);
-  const auto same = [index](const Slot& slot) { return slot.page->index == index; };
-  if (std::any_of(slots_.begin(), slots_.end(), same)) return page;  // another thread was faster
-  if (slots_.size() < capacity_) {
-    slots_.push_back({page, clock_});
+  const std::lock_guard lock(set.mutex);
+  const auto same = [index](const Slot& slot) { return slot.index == index; };
+  if (std::any_of(set.slots.begin(), set.slots.end(), same)) return page;  // by another thread
+  if (set.slots.size() < slots_in_set_) {
+    set.slots.push_back({index, set.clock, page});
   } else {
-    const auto oldest = std::min_element(
-        slots_.begin(), slots_.end(), [](const Slot& a, const Slot& b) { return a.used < b.used; });
-    *oldest = {page, clock_};
+    const auto oldest =
+        std::min_element(set.slots.begin(), set.slots.end(),
+                         [](const Slot& a, const Slot& b) { return a.used < b.used; });
+    *oldest = {index, set.clock, page};
   }
   return page;
+}
+
+Transfer PageCache::read_page(std::uint64_t index, std::size_t at, MutableBytes to) const {
+  Set& set = set_of(index);
+  PagePtr page = find(set, index);
+  if (page == nullptr) page = make(set, index);
+  const std::size_t there = page->made.count > at ? page->made.count - at : 0;
+  const std::size_t count = std::min(to.size(), there);
+  std::copy_n(page->bytes.begin() + static_cast<std::ptrdiff_t>(count == 0 ? 0 : at), count,
+              to.begin());
+  if (count == to.size()) return {count};
+  return {count, page->made.complete() ? MemoryErrc::not_present : page->made.stop,
+          page->made.os_errno, 0};
 }
 
 Transfer PageCache::read(std::uint64_t offset, MutableBytes to) const {
@@ -53,18 +85,13 @@ Transfer PageCache::read(std::uint64_t offset, MutableBytes to) const {
   std::size_t done = 0;
   while (done < to.size()) {
     const std::uint64_t at = offset + done;
-    const auto in_page = static_cast<std::size_t>(at % page_size);
-    PagePtr page = find(at / page_size);
-    if (page == nullptr) page = make(at / page_size);
-    const std::size_t there = page->made.count > in_page ? page->made.count - in_page : 0;
-    const std::size_t wanted = std::min(to.size() - done, page->bytes.size() - in_page);
-    const std::size_t count = std::min(wanted, there);
-    std::copy_n(page->bytes.begin() + static_cast<std::ptrdiff_t>(in_page), count,
-                to.begin() + static_cast<std::ptrdiff_t>(done));
-    done += count;
-    if (count == wanted) continue;
-    const MemoryErrc why = page->made.complete() ? MemoryErrc::not_present : page->made.stop;
-    return {done, why, page->made.os_errno, offset + done};
+    const std::uint64_t in_page = at % page_size;
+    const auto wanted =
+        static_cast<std::size_t>(std::min<std::uint64_t>(to.size() - done, page_size - in_page));
+    const Transfer moved =
+        read_page(at / page_size, static_cast<std::size_t>(in_page), to.subspan(done, wanted));
+    done += moved.count;
+    if (!moved.complete()) return {done, moved.stop, moved.os_errno, offset + done};
   }
   return {done};
 }

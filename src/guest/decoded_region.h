@@ -28,8 +28,8 @@ class PageSource {
   [[nodiscard]] virtual Transfer read_page(std::uint64_t index, MutableBytes to) const = 0;
 };
 
-/// The pages that were made last. Safe to use from several threads: a page that is missing is made
-/// without holding the others up.
+/// The pages that were used last. Safe to use from several threads: a page that is missing is made
+/// without holding the others up. Pages are spread over sets of a few, each with its own lock.
 class PageCache {
  public:
   /// Keeps up to `pages` pages of the source (at least one).
@@ -38,29 +38,37 @@ class PageCache {
   [[nodiscard]] const PageSource& source() const { return *source_; }
   /// Reads from `offset` on, counted from page 0. Stops: those of the source.
   [[nodiscard]] Transfer read(std::uint64_t offset, MutableBytes to) const;
+  /// Reads from byte `at` of one page up to its end at most, for sources whose pages differ in
+  /// length. Stops: those of the source; not_present behind the end of the page.
+  [[nodiscard]] Transfer read_page(std::uint64_t index, std::size_t at, MutableBytes to) const;
   /// How often a page had to be made.
   [[nodiscard]] std::uint64_t misses() const;
 
  private:
   struct Page {
-    std::uint64_t index = 0;
     std::vector<std::byte> bytes;
     Transfer made;  // how much of it there is
   };
   using PagePtr = std::shared_ptr<const Page>;
   struct Slot {
-    PagePtr page;
+    std::uint64_t index = 0;
     std::uint64_t used = 0;  // when, in look-ups
+    PagePtr page;
+  };
+  struct Set {
+    std::mutex mutex;  // of what follows
+    std::vector<Slot> slots;
+    std::uint64_t clock = 0, misses = 0;
   };
 
-  [[nodiscard]] PagePtr find(std::uint64_t index) const;
-  [[nodiscard]] PagePtr make(std::uint64_t index) const;
+  [[nodiscard]] Set& set_of(std::uint64_t index) const;
+  [[nodiscard]] static PagePtr find(Set& set, std::uint64_t index);
+  [[nodiscard]] PagePtr make(Set& set, std::uint64_t index) const;
 
   std::shared_ptr<const PageSource> source_;
-  std::size_t capacity_;
-  mutable std::mutex mutex_;  // of what follows
-  mutable std::vector<Slot> slots_;
-  mutable std::uint64_t clock_ = 0, misses_ = 0;
+  std::size_t slots_in_set_;
+  std::size_t set_count_;  // a power of two
+  std::unique_ptr<Set[]> sets_;
 };
 
 /// A ReadableRegion that begins at a page of a source. It cannot be written, and has no host
