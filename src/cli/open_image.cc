@@ -4,7 +4,9 @@
 
 #include <CLI/Validators.hpp>
 
+#include "cli/input.h"
 #include "cli/progress.h"
+#include "image/raw_ranges.h"
 #include "kernel/live.h"
 #include "sql/session_lookups.h"
 #include "tables/table.h"
@@ -17,9 +19,21 @@ std::string about(const std::string& path, const std::string& text) {
 
 void add_image_arguments(CLI::App& command, ImageSource& source) {
   command.add_option("IMAGE", source.path, "The memory image")->required();
+  auto* parts = command
+                    .add_option("--with", source.parts,
+                                "Another file of the same dump, if it was split; may be repeated")
+                    ->type_name("FILE")
+                    ->expected(1)
+                    ->take_all();
+  auto* ranges = command
+                     .add_option("--ranges", source.ranges,
+                                 "The physical addresses that a raw image without padding holds: "
+                                 "FIRST-LAST,... in hexadecimal, or a file with them (/proc/iomem)")
+                     ->type_name("LIST|FILE");
   auto* live = command.add_flag(
       "--live", source.live,
       "IMAGE is the shared file behind the RAM of a QEMU guest, which may be running");
+  live->excludes(parts)->excludes(ranges);
   command
       .add_option("--below-4g", source.below_4g,
                   "How much of a live guest's RAM lies below 4 GiB, if it cannot be found out")
@@ -30,13 +44,28 @@ void add_image_arguments(CLI::App& command, ImageSource& source) {
 
 namespace {
 
+/// A list begins with a number; what does not is a file that has one.
+Result<std::string> ranges_text(const std::string& argument) {
+  const auto dash = argument.find('-');
+  const bool is_list =
+      dash != std::string::npos && argument.find_first_not_of("0123456789abcdefABCDEFxX ") == dash;
+  if (is_list) return argument;
+  return read_file(argument);
+}
+
 Result<std::unique_ptr<kernel::Session>> open_session(const ImageSource& source,
                                                       const Console& console) {
   if (source.live) {
     const Progress progress(console, "looking at the guest");
     return kernel::open_live(source.path, source.below_4g);
   }
-  ENGRAM_TRY(auto image, image::Image::open(source.path));
+  image::OpenOptions options;
+  options.parts = source.parts;
+  if (!source.ranges.empty()) {
+    ENGRAM_TRY(const auto text, ranges_text(source.ranges));
+    ENGRAM_TRY(options.ranges, image::parse_ranges(text));
+  }
+  ENGRAM_TRY(auto image, image::Image::open(source.path, options));
   return std::make_unique<kernel::Session>(std::move(image));
 }
 
@@ -75,6 +104,12 @@ bool OpenImage::report_damage(const Console& console) const {
     } else {
       ++objects;
     }
+  }
+  if (const auto pages = session_->image().page_problems(); !pages.empty()) {
+    is_whole = false;
+    console.warning(about(path_, fmt::format("{} page{} of the image could not be unpacked: {}",
+                                             pages.size(), pages.size() == 1 ? "" : "s",
+                                             pages[0].text)));
   }
   if (objects == 0) return is_whole;
   console.warning(about(path_, fmt::format("{} object{} could not be read in full: SELECT * FROM "

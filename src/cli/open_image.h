@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "cli/console.h"
@@ -22,18 +23,21 @@ struct ImageSource {
   std::string path;
   bool live = false;                      ///< the file is the RAM of a running guest
   std::optional<std::uint64_t> below_4g;  ///< bytes; for a live one
+  std::vector<std::string> parts;         ///< the other files of a dump that was split
+  std::string ranges;                     ///< a list, or a file that has one; empty: none
 };
 
-/// Adds IMAGE, --live and --below-4g, which fill in `source`.
+/// Adds IMAGE, --with, --ranges, --live and --below-4g, which fill in `source`.
 void add_image_arguments(CLI::App& command, ImageSource& source);
 
 class OpenImage {
  public:
   /// Prints what a user should know about the image (that it is cut, say) as warnings.
-  /// Errors: those of Image::open() or kernel::open_live(), and Database::create(); the text begins
+  /// Errors: those of Image::open(), parse_ranges() or kernel::open_live(), and Database::create(); the text begins
   /// with the path.
   static Result<OpenImage> open(const ImageSource& source, const Console& console);
 
+  [[nodiscard]] const image::Image& image() const { return session_->image(); }
   [[nodiscard]] sql::Database& database() { return *database_; }
   [[nodiscard]] kernel::Session& session() { return *session_; }
 

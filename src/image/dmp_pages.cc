@@ -5,9 +5,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <bit>
-#include <functional>
 #include <utility>
+
+#include "image/bit_runs.h"
 
 namespace engram::image::dmp {
 namespace {
@@ -17,65 +17,6 @@ constexpr std::uint64_t kChunk = 64 * kKiB;
 // 8 TiB, whose bitmap has 256 MiB. A sparse file has such a bitmap for nothing: the bound limits
 // how long one is searched. LeechCore has the same limit.
 constexpr std::uint64_t kMostPages = std::uint64_t{1} << 31;
-
-/// Finds the runs of set bits in words that come one after the other.
-class BitRuns {
- public:
-  /// `visit(first, count)` is called for each run when its end is known.
-  using Visit = std::function<void(std::uint64_t, std::uint64_t)>;
-  explicit BitRuns(Visit visit) : visit_(std::move(visit)) {}
-
-  void add(std::uint64_t word) {
-    for (unsigned bit = 0; bit < 64;) {
-      const std::uint64_t rest = (open_ ? ~word : word) >> bit;
-      if (rest == 0) break;  // the run, or the gap, goes on to the next word
-      bit += static_cast<unsigned>(std::countr_zero(rest));
-      turn(at_ + bit);
-    }
-    at_ += 64;
-  }
-  void finish() {
-    if (open_) turn(at_);
-  }
-
- private:
-  /// The first bit that differs from the one before is `bit`.
-  void turn(std::uint64_t bit) {
-    if (open_) visit_(first_, bit - first_);
-    first_ = bit;
-    open_ = !open_;
-  }
-
-  Visit visit_;
-  std::uint64_t at_ = 0;  // the first bit of the next word
-  std::uint64_t first_ = 0;
-  bool open_ = false;
-};
-
-/// Word `index` of `bytes`, which may end inside it: what is not there is 0.
-std::uint64_t padded_word(Bytes bytes, std::size_t index) {
-  std::uint64_t word = 0;
-  const auto rest = bytes.subspan(index * sizeof word);
-  std::memcpy(&word, rest.data(), std::min(rest.size(), sizeof word));
-  return word;
-}
-
-/// The set bits of the first `count` bits at `at`.
-void find_runs(const FileView& file, FileOffset at, std::uint64_t count, BitRuns& runs) {
-  for (std::uint64_t bit = 0; bit < count;) {
-    const std::uint64_t bits = std::min(count - bit, kChunk * 8);
-    const std::uint64_t length = (bits + 7) / 8;
-    const auto bytes = file.copy(at + bit / 8, length);
-    if (bytes.size() < length) break;  // the file has just been cut
-    for (std::uint64_t done = 0; done < bits; done += 64) {
-      std::uint64_t word = padded_word(bytes, static_cast<std::size_t>(done / 64));
-      if (bits - done < 64) word &= (std::uint64_t{1} << (bits - done)) - 1;
-      runs.add(word);
-    }
-    bit += bits;
-  }
-  runs.finish();
-}
 
 /// Where the first page lies, if the description before it ends by then.
 Result<FileOffset> first_page(const FileView& file, std::uint64_t first,
@@ -208,10 +149,12 @@ Result<void> read_bitmap(const FileView& file, FileOffset at, Contents& contents
 
   PackedPages pages(contents, file, first);
   std::optional<std::string> problem;
-  BitRuns runs([&](std::uint64_t base, std::uint64_t length) {
-    if (!problem) problem = pages.add(base, length);
-  });
-  find_runs(file, bitmap, count, runs);
+  find_runs([&](std::uint64_t offset,
+                std::uint64_t length) { return file.copy(bitmap + offset, length); },
+            0, count,
+            [&](std::uint64_t base, std::uint64_t length) {
+              if (!problem) problem = pages.add(base, length);
+            });
   if (problem) warn(contents, "dmp: the bitmap: " + *problem);
   pages.report();
   if (pages.pages() != header->present_pages) {

@@ -74,7 +74,8 @@ void NoteReader::add_qemu_cpu(Bytes data) {
 void NoteReader::add_status(Bytes data) {
   const auto* const layout =
       std::find_if(kStatusLayouts.begin(), kStatusLayouts.end(), [&](const StatusLayout& known) {
-        return known.machine == machine_ && known.note_size == data.size();
+        // QEMU's kdump does not say what machine it is of; the sizes are enough to tell.
+        return (machine_ == EM_NONE || known.machine == machine_) && known.note_size == data.size();
       });
   if (layout == kStatusLayouts.end() || status_.size() == kMostCpus) return;
   CpuRegisters registers;

@@ -1,9 +1,14 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/core.h>
+
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <string_view>
 
 #include "image/formats.h"
+#include "image/packed_size.h"
 
 namespace engram::image::foreign {
 namespace {
@@ -13,15 +18,15 @@ using namespace std::string_view_literals;
 struct Signature {
   std::string_view magic;  // the first bytes of the file
   const char* name;
+  // Of a file that is packed as a whole: what unpacks it to standard output, and how large it is
+  // then.
+  const char* unpack = nullptr;
+  std::optional<std::uint64_t> (*size)(const FileView&) = nullptr;
 };
 
 // Formats that may hold a memory image but have no reader: without this table they would pass for
 // raw.
 constexpr Signature kSignatures[] = {
-    {"AVML"sv, "an AVML compressed image"},
-    {"KDUMP   "sv, "a kdump compressed dump"},
-    {"DISKDUMP"sv, "a diskdump compressed dump"},
-    {"makedumpfile\0"sv, "a flattened kdump (makedumpfile -F)"},
     {"MDMP"sv, "a Windows minidump of a process"},
     {"HIBR"sv, "a Windows hibernation file"},
     {"hibr"sv, "a Windows hibernation file"},
@@ -41,14 +46,14 @@ constexpr Signature kSignatures[] = {
     {"vhdxfile"sv, "a VHDX disk image"},
     {"conectix"sv, "a VHD disk image"},
     {"EVF\x09\x0D\x0A\xFF\0"sv, "an EWF (EnCase) image"},
-    {"\x1F\x8B\x08"sv, "a gzip file"},
-    {"BZh"sv, "a bzip2 file"},
+    {"\x1F\x8B\x08"sv, "a gzip file", "gzip -dc", gzip_size},
+    {"BZh"sv, "a bzip2 file", "bzip2 -dc"},
     {"\xFD"
      "7zXZ\0"sv,
-     "an xz file"},
-    {"\x28\xB5\x2F\xFD"sv, "a zstd file"},
-    {"\x04\x22\x4D\x18"sv, "an lz4 file"},
-    {"\x89LZO\0"sv, "an lzop file"},
+     "an xz file", "xz -dc", xz_size},
+    {"\x28\xB5\x2F\xFD"sv, "a zstd file", "zstd -dc", zstd_size},
+    {"\x04\x22\x4D\x18"sv, "an lz4 file", "lz4 -dc"},
+    {"\x89LZO\0"sv, "an lzop file", "lzop -dc"},
     {"7z\xBC\xAF\x27\x1C"sv, "a 7z archive"},
     {"PK\x03\x04"sv, "a zip archive"},
     {"Rar!\x1A\x07"sv, "a rar archive"},
@@ -63,6 +68,17 @@ const Signature* find(Bytes head) {
   return found == std::end(kSignatures) ? nullptr : found;
 }
 
+/// Nothing if the file does not say it.
+std::string size_text(const Signature& signature, const FileView& file) {
+  const auto size = signature.size != nullptr ? signature.size(file) : std::nullopt;
+  if (!size) return "";
+  if (signature.size != gzip_size) return fmt::format(" (to {} bytes)", *size);
+  // A size of 32 bits: what is larger than it can say is as large at least as it is now.
+  std::uint64_t least = *size;
+  while (least < file.size()) least += std::uint64_t{1} << 32U;
+  return fmt::format(" (to {} bytes, or 4 GiB more, or 8 ...)", least);
+}
+
 }  // namespace
 
 bool sniff(Bytes head) {
@@ -72,8 +88,17 @@ bool sniff(Bytes head) {
 Result<Contents> open(FileView file) {
   const Signature* const signature = find(file.copy(FileOffset(0), kHeadSize));
   if (signature == nullptr) return fail("the file changed while it was opened");
-  return fail("{}: this format is not read yet; ELF core, LiME, Windows crash dump and raw are",
-              signature->name);
+  if (signature->unpack == nullptr) {
+    return fail(
+        "{}: this format is not read; raw, LiME, AVML, ELF core, kdump and Windows crash "
+        "dump are",
+        signature->name);
+  }
+  // One page of such a file costs all that comes before it.
+  return fail(
+      "{}: it can only be read from its beginning to its end; unpack it first{}: {} FILE > "
+      "IMAGE",
+      signature->name, size_text(*signature, file), signature->unpack);
 }
 
 }  // namespace engram::image::foreign

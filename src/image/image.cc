@@ -3,13 +3,17 @@
 #include "image/image.h"
 
 #include <fmt/core.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <memory>
 #include <utility>
 
 #include "image/formats.h"
+#include "image/kdump.h"
 #include "image/overlap.h"
+#include "image/raw_ranges.h"
+#include "image/siblings.h"
 #include "mapping/whole_file.h"
 
 namespace engram::image {
@@ -34,12 +38,51 @@ constexpr Format kFormats[] = {
 // days.
 constexpr std::uint64_t kMostUses = 4;
 
-Result<Contents> read_contents(const FileView& file) {
+/// What the bytes of an image come from.
+struct Owner {
+  std::vector<mapping::Mapping<mapping::ReadOnly>> files;
+  std::shared_ptr<const void> sources;
+
+  Result<void> map(const std::string& path) {
+    ENGRAM_TRY(auto mapped, mapping::map_whole_file(path));
+    files.push_back(std::move(mapped));
+    return {};
+  }
+};
+
+const Format& format_of(const FileView& file) {
   const auto head = file.copy(FileOffset(0), kHeadSize);
-  const auto* const format =
-      std::find_if(std::begin(kFormats), std::end(kFormats),
-                   [&head](const Format& candidate) { return candidate.sniff(head); });
-  return format->open(file);  // raw says yes to everything
+  return *std::find_if(  // raw says yes to everything
+      std::begin(kFormats), std::end(kFormats),
+      [&head](const Format& candidate) { return candidate.sniff(head); });
+}
+
+Result<Contents> read_contents(const std::vector<FileView>& files, const OpenOptions& options) {
+  const auto is = [](const FileView& file, const auto& open) {
+    return format_of(file).open == open;
+  };
+  if (!options.ranges.empty()) {
+    if (files.size() > 1) return fail("raw: ranges are for one file, {} were given", files.size());
+    if (!is(files[0], raw::open)) {
+      return fail("ranges are for a file without headers; this one has its own");
+    }
+    return raw::open_ranges(files[0], options.ranges);
+  }
+  if (files.size() == 1) return format_of(files[0]).open(files[0]);
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    if (is(files[i], kdump::open)) continue;
+    return fail("{} is no kdump: only a kdump can be split over several files",
+                i == 0 ? "this" : options.parts[i - 1]);
+  }
+  return kdump::open_files(files);
+}
+
+/// Names the files beside `path` that may be the missing ones.
+void say_siblings(const std::string& path, Contents& contents) {
+  const auto names = siblings_of(path);
+  if (names.empty()) return;
+  contents.notices.push_back({Level::warning, fmt::format("kdump: if they are beside it: --with {}",
+                                                          fmt::join(names, " --with "))});
 }
 
 /// Whether memory has the bytes of `region` from `region` itself, or from another region that has
@@ -48,6 +91,7 @@ bool serves(const guest::Memory& memory, const Region& region) {
   const Region* const found = memory.find(region.start);
   if (found == nullptr || found->backing != region.backing) return false;
   if (found->last() < region.last()) return false;
+  if (region.backing == Backing::source) return found->host == region.host;
   return region.backing != Backing::host ||
          found->host + (region.start - found->start) == region.host;
 }
@@ -56,7 +100,7 @@ void report_overlaps(const guest::Memory& memory, const std::vector<Region>& reg
                      Contents& contents) {
   Tally overlaps;
   for (const Region& region : regions) {
-    if (region.backing != Backing::host || serves(memory, region)) continue;
+    if (!region.is_stored() || serves(memory, region)) continue;
     overlaps.add([&] {
       return fmt::format("{}: range [{:#x}, {:#x}] overlaps an earlier one, whose bytes are used",
                          contents.format, region.start.value, region.last().value);
@@ -76,13 +120,21 @@ std::uint64_t host_bytes(const guest::Memory& memory) {
 
 }  // namespace
 
-Result<Image> Image::open(const std::string& path) {
-  ENGRAM_TRY(auto mapped, mapping::map_whole_file(path));
-  const auto owner = std::make_shared<const mapping::Mapping<mapping::ReadOnly>>(std::move(mapped));
-  const FileView file(owner->unsafe_exclusive_bytes());
-  auto contents = read_contents(file);
+Result<Image> Image::open(const std::string& path, const OpenOptions& options) {
+  const auto owner = std::make_shared<Owner>();
+  ENGRAM_CHECK(owner->map(path));
+  for (const std::string& part : options.parts) ENGRAM_CHECK(owner->map(part));
+  std::vector<FileView> files;
+  std::uint64_t size = 0;
+  for (const auto& mapping : owner->files) {
+    files.emplace_back(mapping.unsafe_exclusive_bytes());
+    size += files.back().size();
+  }
+  auto contents = read_contents(files, options);
   if (!contents) return fail("{}: {}", path, contents.error().text);
-  return make(path, file.size(), std::move(*contents), owner);
+  if (contents->incomplete_split) say_siblings(path, *contents);
+  owner->sources = std::move(contents->owner);
+  return make(path, size, std::move(*contents), owner);
 }
 
 Result<Image> Image::make(const std::string& path, std::uint64_t file_size, Contents contents,

@@ -19,12 +19,14 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/diagnostics.h"
 #include "base/result.h"
 #include "base/units.h"
 #include "guest/memory.h"
+#include "image/page_problems.h"
 
 namespace engram::image {
 
@@ -49,8 +51,9 @@ struct CpuRegisters {
 /// A range as the file declares it (before truncation, merging and overlap are dealt with).
 struct Range {
   PhysAddr start;
-  std::uint64_t size = 0;             ///< bytes of physical memory
-  FileOffset offset;                  ///< where its bytes begin in the file
+  std::uint64_t size = 0;  ///< bytes of physical memory
+  /// Where its bytes begin in the file; of compressed ones, where what describes them begins.
+  FileOffset offset;
   std::uint64_t stored = 0;           ///< bytes that the file declares to store (filesz)
   std::uint64_t readable = 0;         ///< of these, how many the file is long enough for
   std::uint64_t virtual_address = 0;  ///< p_vaddr of an ELF segment, else 0
@@ -62,6 +65,8 @@ struct Facts {
   std::endian byte_order = std::endian::little;       ///< of the values in memory
   std::vector<CpuRegisters> cpus;
   std::optional<std::string> vmcoreinfo;  ///< text of the VMCOREINFO note: KEY=VALUE lines
+  /// What else the headers say, in words, in their order: "dump level", "31: ...".
+  std::vector<std::pair<std::string, std::string>> header = {};
 };
 
 /// Something about the file that a user should know: a truncation, an overlap, an unknown note.
@@ -72,19 +77,30 @@ struct Notice {
 
 /// The parts that a format's reader fills in.
 struct Contents {
-  std::string format;  ///< "raw", "lime", "elf", "dmp", "live"
+  std::string format;  ///< "raw", "lime", "avml", "elf", "kdump", "dmp", "live"
   std::vector<Range> ranges;
   std::vector<guest::Region> regions;  ///< may overlap: the first in the list wins
   Facts facts;
   std::vector<Notice> notices;
   bool truncated = false;  ///< the file ends inside its headers; a range that is cut says so itself
+  bool incomplete_split = false;      ///< other files, which were not given, have the rest
+  std::shared_ptr<const void> owner;  ///< of what regions with Backing::source read from
+  std::shared_ptr<const PageProblems> problems;  ///< filled by them; null if there can be none
+};
+
+/// What a user knows about a file that its content does not say.
+struct OpenOptions {
+  std::vector<std::string> parts;  ///< the other files of a dump that was split
+  /// Which physical addresses a file without headers has: see raw_ranges.h. Empty: from 0 on.
+  std::vector<guest::Range> ranges;
 };
 
 class Image {
  public:
   /// Errors: those of map_whole_file(); a known format that is not read; text; a
-  /// file too small to be a raw image; a file of a known format without any usable range.
-  static Result<Image> open(const std::string& path);
+  /// file too small to be a raw image; a file of a known format without any usable range; options
+  /// for a file of another format.
+  static Result<Image> open(const std::string& path, const OpenOptions& options = {});
 
   /// The RAM of a guest that QEMU runs, or has paused, from the shared file behind it: its first
   /// `below_4g` bytes lie at physical address 0, the rest at 4 GiB. Without `below_4g` they lie as
@@ -100,6 +116,10 @@ class Image {
   [[nodiscard]] const std::vector<Range>& ranges() const { return contents_.ranges; }
   [[nodiscard]] const Facts& facts() const { return contents_.facts; }
   [[nodiscard]] const std::vector<Notice>& notices() const { return contents_.notices; }
+  /// Pages that were asked for and could not be made of what the file has, so far.
+  [[nodiscard]] std::vector<PageProblem> page_problems() const {
+    return contents_.problems ? contents_.problems->list() : std::vector<PageProblem>();
+  }
   /// The file ends before the data that its headers declare.
   [[nodiscard]] bool truncated() const { return truncated_; }
   /// Its bytes may change at any time: a machine is running on them.

@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 
+#include "image/avml.h"
 #include "image/formats.h"
 #include "image/lime_layout.h"
 
@@ -19,9 +21,11 @@ std::optional<std::string> problem_with(const RangeHeader& header) {
   const std::uint32_t version = header.version;
   const std::uint64_t first = header.first;
   const std::uint64_t last = header.last;
-  if (magic == kAvmlMagic) return "a compressed AVML block, which is not read yet";
-  if (magic != kMagic) return fmt::format("magic {:#x}, {:#x} is expected", magic, kMagic);
-  if (version != kVersion) return fmt::format("version {}, {} is expected", version, kVersion);
+  if (magic != kMagic && magic != kAvmlMagic) {
+    return fmt::format("magic {:#x}, {:#x} is expected", magic, kMagic);
+  }
+  const std::uint32_t known = magic == kMagic ? kVersion : kAvmlVersion;
+  if (version != known) return fmt::format("version {}, {} is expected", version, known);
   if (first > last) {
     return fmt::format("last byte {:#x} lies before the first byte {:#x}", last, first);
   }
@@ -34,7 +38,9 @@ std::optional<std::string> problem_with(const RangeHeader& header) {
 /// Walks the chain of ranges; what it could read is in `contents`.
 class Reader {
  public:
-  explicit Reader(const FileView& file) : file_(file) { contents_.format = "lime"; }
+  explicit Reader(const FileView& file) : file_(file), blocks_(std::make_shared<Blocks>(file)) {
+    contents_.format = file.load<std::uint32_t>(FileOffset(0)) == kAvmlMagic ? "avml" : "lime";
+  }
 
   Result<Contents> read() {
     while (offset_.value < file_.size() && read_range()) ++index_;
@@ -42,12 +48,15 @@ class Reader {
       return r.backing != guest::Backing::unreadable;
     };
     if (std::none_of(contents_.regions.begin(), contents_.regions.end(), usable)) {
-      return fail("lime: {}", stopped_);
+      return fail("{}: {}", contents_.format, stopped_);
     }
     if (!stopped_.empty()) {
-      contents_.notices.push_back({Level::warning, "lime: " + stopped_});
+      contents_.notices.push_back({Level::warning, contents_.format + ": " + stopped_});
     }
     omitted_.report(contents_, Level::warning);
+    odd_lengths_.report(contents_, Level::warning);
+    contents_.problems = blocks_->problems();
+    contents_.owner = std::move(blocks_);
     return std::move(contents_);
   }
 
@@ -67,6 +76,7 @@ class Reader {
 
     const FileOffset data = offset_ + sizeof(RangeHeader);
     const std::uint64_t size = header->last - header->first + 1;
+    if (header->magic == kAvmlMagic) return read_block(*header, data, size);
     if (data_omitted(*header, data, size)) {
       add_zeros(*header, data, size);
       offset_ = data;
@@ -80,6 +90,37 @@ class Reader {
                               size - readable));
     }
     offset_ = data + size;
+    return true;
+  }
+
+  /// A compressed range. As read_range().
+  bool read_block(const RangeHeader& header, FileOffset data, std::uint64_t size) {
+    const PhysAddr start(header.first);
+    const auto added = blocks_->add(start, size, data);
+    contents_.ranges.push_back({start, size, data, size, added.size, 0});
+    if (added.size > 0) {
+      contents_.regions.push_back(guest::Region::from_source(start, added.size, *added.block));
+    }
+    if (added.size < size) {
+      contents_.regions.push_back(
+          {start + added.size, size - added.size, guest::Backing::unreadable, nullptr});
+    }
+    if (added.problem) {
+      return stop(fmt::format("[{:#x}, {:#x}]: {}; {:#x} bytes before that are used", start.value,
+                              std::uint64_t{header.last}, *added.problem, added.size));
+    }
+    offset_ = added.end + sizeof(std::uint64_t);
+    const auto length = file_.load<std::uint64_t>(added.end);
+    if (length != added.end - data) {
+      odd_lengths_.add([&] {
+        return fmt::format(
+            "{}: range {} at {:#x}: at {:#x} the length {:#x} of its frames is "
+            "expected",
+            contents_.format, index_, data.value - sizeof header, added.end.value,
+            added.end - data);
+      });
+      if (!length) contents_.truncated = true;
+    }
     return true;
   }
 
@@ -124,13 +165,15 @@ class Reader {
   std::uint64_t index_ = 0;
   Contents contents_;
   std::string stopped_;  // why the chain ended before the file did
-  Tally omitted_;
+  Tally omitted_, odd_lengths_;
+  std::shared_ptr<Blocks> blocks_;
 };
 
 }  // namespace
 
 bool sniff(Bytes head) {
-  return load<std::uint32_t>(head, 0) == kMagic;
+  const auto magic = load<std::uint32_t>(head, 0);
+  return magic == kMagic || magic == kAvmlMagic;
 }
 
 Result<Contents> open(FileView file) {

@@ -3,7 +3,8 @@
 #pragma once
 
 // LiME version 1 on disk: a file is ranges, each one this header and then its bytes. Little-endian.
-// Source: LiME, doc/README.md ("Spec") and src/lime.h, lime_mem_range_header.
+// AVML has the same header, with another magic and version, before a range that it has compressed.
+// Source: LiME, doc/README.md ("Spec") and src/lime.h, lime_mem_range_header; AVML, src/image.rs.
 
 #include <array>
 #include <cstddef>
@@ -12,8 +13,9 @@
 namespace engram::image::lime {
 
 inline constexpr std::uint32_t kMagic = 0x4C694D45;      // "EMiL" in the file
-inline constexpr std::uint32_t kAvmlMagic = 0x4C4D5641;  // "AVML": the compressed sibling's header
 inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kAvmlMagic = 0x4C4D5641;  // "AVML"
+inline constexpr std::uint32_t kAvmlVersion = 2;
 
 struct [[gnu::packed]] RangeHeader {
   std::uint32_t magic;

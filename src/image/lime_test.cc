@@ -86,7 +86,7 @@ const Damage kDamages[] = {
     {"MagicOfTheSecond", [](Buffer& b) { put(b, kSecond, 0x12345678U); }, nullptr,
      "lime: range 1 at 0x1020: magic 0x12345678, 0x4c694d45 is expected", false, 0x1000},
     {"AvmlBlock", [](Buffer& b) { put(b, kSecond, 0x4C4D5641U); }, nullptr,
-     "a compressed AVML block", false, 0x1000},
+     "lime: range 1 at 0x1020: version 1, 2 is expected", false, 0x1000},
     {"VersionOfTheFirst", [](Buffer& b) { put(b, 4, 2U); },
      "lime: range 0 at 0x0: version 2, 1 is expected"},
     {"VersionOfTheSecond", [](Buffer& b) { put(b, kSecond + 4, 0U); }, nullptr,

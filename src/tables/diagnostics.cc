@@ -16,6 +16,10 @@ Result<Rows<Diagnostic>> open(kernel::Session& session, std::span<const KeyValue
     rows.push_back({std::chrono::system_clock::now(), Level::warning, "diagnostics",
                     fmt::format("{} later rows were not kept", dropped), std::nullopt});
   }
+  for (const image::PageProblem& page : session.image().page_problems()) {
+    rows.push_back(
+        {std::chrono::system_clock::now(), Level::warning, "image", page.text, page.address.value});
+  }
   return rows_of(std::move(rows));
 }
 

@@ -1,0 +1,88 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The runs of set bits in a bitmap, lowest bit of a byte first.
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <utility>
+
+#include "base/bytes.h"
+#include "base/units.h"
+
+namespace engram::image {
+
+/// Finds the runs of set bits in words that come one after the other.
+class BitRuns {
+ public:
+  /// `visit(first, count)` is called for each run when its end is known.
+  using Visit = std::function<void(std::uint64_t, std::uint64_t)>;
+  /// The first word begins with bit `first`.
+  explicit BitRuns(Visit visit, std::uint64_t first = 0) : visit_(std::move(visit)), at_(first) {}
+
+  void add(std::uint64_t word) {
+    for (unsigned bit = 0; bit < 64;) {
+      const std::uint64_t rest = (open_ ? ~word : word) >> bit;
+      if (rest == 0) break;  // the run, or the gap, goes on to the next word
+      bit += static_cast<unsigned>(std::countr_zero(rest));
+      turn(at_ + bit);
+    }
+    at_ += 64;
+  }
+  void finish() {
+    if (open_) turn(at_);
+  }
+
+ private:
+  /// The first bit that differs from the one before is `bit`.
+  void turn(std::uint64_t bit) {
+    if (open_) visit_(first_, bit - first_);
+    first_ = bit;
+    open_ = !open_;
+  }
+
+  Visit visit_;
+  std::uint64_t at_ = 0;  // the first bit of the next word
+  std::uint64_t first_ = 0;
+  bool open_ = false;
+};
+
+/// Word `index` of `bytes`, which may end inside it: what is not there is 0.
+inline std::uint64_t padded_word(Bytes bytes, std::size_t index) {
+  std::uint64_t word = 0;
+  const auto rest = bytes.subspan(index * sizeof word);
+  std::memcpy(&word, rest.data(), std::min(rest.size(), sizeof word));
+  return word;
+}
+
+/// Those bits of the word that begins with bit `at` that lie in [first, end).
+constexpr std::uint64_t bits_within(std::uint64_t at, std::uint64_t first, std::uint64_t end) {
+  if (end <= at || first >= at + 64) return 0;
+  const std::uint64_t low = first > at ? ~std::uint64_t{0} << (first - at) : ~std::uint64_t{0};
+  return end - at < 64 ? low & ((std::uint64_t{1} << (end - at)) - 1) : low;
+}
+
+/// The runs of set bits among the bits [first, end) of a bitmap. `copy(offset, length)` gives bytes
+/// of it as a vector, or fewer if the file has been cut: there the search ends.
+template <class Copy>
+void find_runs(const Copy& copy, std::uint64_t first, std::uint64_t end, BitRuns::Visit visit) {
+  constexpr std::uint64_t kChunk = 64 * kKiB * 8;  // bits
+  const std::uint64_t begin = align_down(first, 64);
+  BitRuns runs(std::move(visit), begin);
+  for (std::uint64_t at = begin; at < end; at += kChunk) {
+    const std::uint64_t bits = std::min(end - at, kChunk);
+    const auto bytes = copy(at / 8, (bits + 7) / 8);
+    if (bytes.size() < (bits + 7) / 8) break;
+    for (std::uint64_t done = 0; done < bits; done += 64) {
+      runs.add(padded_word(bytes, static_cast<std::size_t>(done / 64)) &
+               bits_within(at + done, first, end));
+    }
+  }
+  runs.finish();
+}
+
+}  // namespace engram::image

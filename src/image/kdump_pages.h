@@ -1,0 +1,114 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The pages of a kdump: which there are, where each one's descriptor lies, and what it unpacks to.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "guest/decoded_region.h"
+#include "guest/memory.h"
+#include "image/kdump_file.h"
+#include "image/kdump_header.h"
+#include "image/kdump_layout.h"
+#include "image/page_problems.h"
+
+namespace engram::image::kdump {
+
+/// The pages of one file. The number of a page's descriptor is the number of stored pages before it
+/// in the same file: it is counted in the bitmap, from the nearest of the counts that are kept (one
+/// for 4096 pages).
+class FilePages {
+ public:
+  FilePages(PlainFile file, Header header) : file_(std::move(file)), header_(std::move(header)) {}
+
+  [[nodiscard]] const PlainFile& file() const { return file_; }
+  [[nodiscard]] const Header& header() const { return header_; }
+  [[nodiscard]] bool covers(std::uint64_t page) const {
+    return page >= header_.first_page && page < header_.end_page;
+  }
+
+  /// Counts the stored pages; `visit(first page, pages, first descriptor)` is called for each run.
+  template <class Visit>
+  std::uint64_t index(const Visit& visit) {
+    if (header_.first_page == header_.end_page) return 0;
+    const std::uint64_t base = header_.first_page / kPagesInCount;
+    counts_.assign(static_cast<std::size_t>((header_.end_page - 1) / kPagesInCount - base + 1), 0);
+    std::size_t next = 1;
+    std::uint64_t stored = 0;
+    visit_runs(header_.bitmap, header_.first_page, header_.end_page,
+               [&](std::uint64_t first, std::uint64_t pages) {
+                 for (; next < counts_.size(); ++next) {
+                   const std::uint64_t from = (base + next) * kPagesInCount;
+                   if (from >= first + pages) break;
+                   counts_[next] = stored + (from > first ? from - first : 0);
+                 }
+                 visit(first, pages, stored);
+                 stored += pages;
+               });
+    for (; next < counts_.size(); ++next) counts_[next] = stored;
+    return stored;
+  }
+  /// The runs of set bits of one of the bitmaps.
+  void visit_runs(FileOffset bitmap, std::uint64_t first, std::uint64_t end,
+                  const std::function<void(std::uint64_t, std::uint64_t)>& visit) const;
+
+  /// How many descriptors the file is long enough for.
+  [[nodiscard]] std::uint64_t descriptors_there() const;
+  [[nodiscard]] std::optional<PageDescriptor> descriptor(std::uint64_t number) const;
+  /// The number of a page's descriptor; nothing if it is not stored. index() must have been called.
+  [[nodiscard]] std::optional<std::uint64_t> descriptor_number(std::uint64_t page) const;
+
+  /// All bytes of a stored page. Returns what is wrong with it, or nothing.
+  [[nodiscard]] std::optional<std::string> read(std::uint64_t number, MutableBytes to) const;
+
+ private:
+  static constexpr std::uint64_t kPagesInCount = 4096;
+
+  [[nodiscard]] std::optional<std::string> unpack_page(const PageDescriptor& descriptor,
+                                                       MutableBytes to) const;
+
+  PlainFile file_;
+  Header header_;
+  std::vector<std::uint64_t> counts_;  // stored pages before every 4096th
+};
+
+/// The pages of all files of a dump, by page number.
+class Pages final : public guest::PageSource {
+ public:
+  Pages(std::vector<FilePages> files, std::shared_ptr<PageProblems> problems)
+      : files_(std::move(files)), problems_(std::move(problems)) {}
+
+  [[nodiscard]] std::uint64_t page_size() const override { return files_[0].header().page_size; }
+  [[nodiscard]] guest::Transfer read_page(std::uint64_t index, MutableBytes to) const override;
+
+ private:
+  std::vector<FilePages> files_;  // at least one, sorted by their pages
+  std::shared_ptr<PageProblems> problems_;
+};
+
+/// The same by physical address, with a cache in front.
+class PageMemory final : public guest::PhysicalSource {
+ public:
+  static constexpr std::uint64_t kCacheBytes = 64 * kMiB;
+
+  explicit PageMemory(std::shared_ptr<const Pages> pages)
+      : cache_(pages, static_cast<std::size_t>(kCacheBytes / pages->page_size())) {}
+
+  [[nodiscard]] guest::Transfer read(PhysAddr from, MutableBytes to) const override {
+    return cache_.read(from.value, to);
+  }
+  /// How many pages had to be unpacked.
+  [[nodiscard]] std::uint64_t unpacked() const { return cache_.misses(); }
+
+ private:
+  guest::PageCache cache_;
+};
+
+}  // namespace engram::image::kdump
