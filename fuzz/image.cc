@@ -53,12 +53,15 @@ class MemoryFile {
 void check_range(const image::Image& image, const image::Range& range) {
   require(range.size > 0 && range.stored <= range.size && range.readable <= range.stored);
   require(range.start.value + (range.size - 1) >= range.start.value);
+  require(range.readable == range.stored || image.truncated());
+  const guest::Region* const region = image.memory().find(range.start);
+  if (region != nullptr && region->backing == Backing::source) return;  // compressed
   require(range.readable <= image.file_size());
   require(range.readable == 0 || range.offset.value <= image.file_size() - range.readable);
-  require(range.readable == range.stored || image.truncated());
 }
 
-/// The bytes of `region` from `from` on, as many as fit in a page: all are there or none.
+/// The bytes of `region` from `from` on, as many as fit in a page: all are there or none. Pages of
+/// a compressed image may turn out to be damaged.
 void check_read(const image::Image& image, const guest::Region& region, PhysAddr from) {
   std::array<std::byte, kPageSize> page = {};
   const std::uint64_t left = region.last() - from;  // besides the first byte
@@ -66,6 +69,12 @@ void check_read(const image::Image& image, const guest::Region& region, PhysAddr
   const guest::Transfer outcome = image.memory().read(from, bytes);
   if (region.backing == Backing::unreadable) {
     require(outcome.count == 0 && outcome.stop == guest::MemoryErrc::source_truncated);
+    return;
+  }
+  if (region.backing == Backing::source && !outcome.complete()) {
+    require(outcome.count < bytes.size());
+    require(outcome.stop == guest::MemoryErrc::source_truncated ||
+            outcome.stop == guest::MemoryErrc::not_present);
     return;
   }
   require(outcome.complete() && outcome.count == bytes.size());

@@ -1,0 +1,302 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: engram contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Converts a dump of the lab into another container and looks whether engram sees the same machine in it.
+
+containers.py --engram PROGRAM --compare PROGRAM --judge PROGRAM --dump FOLDER CASE
+
+The converters are makedumpfile, the lab's own (tests/lab/kdump.py, tools/lime_to_avml.c), and dd's like. What is made
+is kept in build/lab/containers/ until the dump or this file changes. Every page must be that of the dump, and absent
+where it should be; libkdumpfile reads each kdump, too, and must agree page by page.
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import struct
+import subprocess
+import sys
+
+LAB = pathlib.Path(__file__).resolve().parent.parent / "lab"
+sys.path.insert(0, str(LAB))
+
+import elf  # noqa: E402  pylint: disable=wrong-import-position
+import kdump  # noqa: E402  pylint: disable=wrong-import-position
+import lime  # noqa: E402  pylint: disable=wrong-import-position
+import programs  # noqa: E402  pylint: disable=wrong-import-position
+import sparse  # noqa: E402  pylint: disable=wrong-import-position
+
+TABLES = ("os_version", "tasks", "kallsyms")
+PAGE = 4096
+FIRST_SEGMENT = 0x10000
+
+
+class Folder:
+    """Where the conversions of one dump are kept."""
+
+    def __init__(self, dump):
+        self.dump = dump
+        self.path = dump.parent.parent / "containers" / dump.name
+        self.path.mkdir(parents=True, exist_ok=True)
+        key = [[path.stat().st_mtime_ns, path.stat().st_size] for path in (dump / "dump.elf", pathlib.Path(__file__))]
+        stamp = self.path / "stamp.json"
+        if not stamp.exists() or json.loads(stamp.read_text(encoding="ascii")) != key:
+            shutil.rmtree(self.path)
+            self.path.mkdir()
+            stamp.write_text(json.dumps(key), encoding="ascii")
+
+    def make(self, name, convert):
+        """The path of a file, which convert(path) makes if it is not there."""
+        path = self.path / name
+        if not path.exists():
+            unfinished = path.with_name(f"unfinished.{name}")
+            unfinished.unlink(missing_ok=True)
+            convert(unfinished)
+            unfinished.rename(path)
+        return path
+
+    def elf(self):
+        """The ELF core as makedumpfile reads it: program headers right behind the header, and with VMCOREINFO."""
+        return self.make("dump.elf", self._write_elf)
+
+    def _write_elf(self, path):
+        truth = json.loads((self.dump / "truth.json").read_text(encoding="utf-8"))
+        core = truth["vmcoreinfo_raw"].rstrip("\0").encode()
+        with elf.PhysicalMemory(self.dump / "dump.elf") as memory, open(path, "wb") as target:
+            notes = original_notes(memory.descriptor)
+            notes += struct.pack("<III", 11, len(core), 0) + b"VMCOREINFO\0\0" + core + bytes(-len(core) % 4)
+            count = len(memory.segments) + 1
+            notes_at = 64 + 56 * count
+            header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 4, 62, 1, 0, 64, 0, 0, 64, 56, count, 0, 0, 0)
+            headers = struct.pack("<IIQQQQQQ", 4, 0, notes_at, 0, 0, len(notes), len(notes), 0)
+            at, places = FIRST_SEGMENT, []
+            for segment in memory.segments:
+                headers += struct.pack("<IIQQQQQQ", 1, 7, at, 0, segment.physical, segment.size, segment.size, 0)
+                places.append((segment, at))
+                at += segment.size
+            target.write(header + headers + notes)
+            target.truncate(at)
+            target.flush()
+            for segment, place in places:
+                sparse.copy(memory.descriptor, segment.offset, target.fileno(), place, segment.size)
+
+    def kdump(self, compression):
+        """A plain kdump of all pages; Debian's makedumpfile knows zlib and LZO only."""
+        if compression in ("snappy", "zstd"):
+            source = self.kdump("zlib")
+            return self.make(f"dump.{compression}.kdump", lambda path: kdump.transcode(source, path, compression))
+        options = {"none": [], "zlib": ["-c"], "lzo": ["-l"]}[compression]
+        source = self.elf()
+        return self.make(f"dump.{compression}.kdump", lambda path: makedumpfile(*options, "-d", "0", source, path))
+
+
+def original_notes(descriptor):
+    """The bytes of the PT_NOTE segment that QEMU wrote."""
+    table, = struct.unpack_from("<Q", os.pread(descriptor, 64, 0), 32)
+    kind, _, offset, _, _, size = struct.unpack("<IIQQQQ", os.pread(descriptor, 40, table))
+    if kind != 4:
+        raise SystemExit("the first segment is no PT_NOTE")
+    return os.pread(descriptor, size, offset)
+
+
+def makedumpfile(*arguments, **options):
+    """Runs it, quietly."""
+    done = subprocess.run(["makedumpfile", "--message-level", "0", *arguments], check=False, stderr=subprocess.PIPE,
+                          **options)
+    if done.returncode != 0:
+        raise SystemExit(f"makedumpfile {arguments}: {done.returncode}: {done.stderr.decode(errors='replace')}")
+
+
+class Case:
+    """What is run, and what went wrong."""
+
+    def __init__(self, arguments):
+        self.arguments = arguments
+        self.folder = Folder(arguments.dump)
+        self.original = arguments.dump / "dump.elf"
+        self.problems = []
+
+    def expect(self, condition, what):
+        """Notes a problem if not."""
+        if not condition:
+            self.problems.append(what)
+
+    def json_of(self, *command):
+        """What a program prints."""
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+        if done.returncode != 0:
+            raise SystemExit(f"{command}: {done.returncode}: {done.stderr}")
+        return json.loads(done.stdout)
+
+    def pages(self, *files, first_only=None):
+        """Every page of the dump is in the files, but for so many (`...`: any number; None: the machine's devices).
+
+        Told of VMCOREINFO, makedumpfile leaves out what lies behind the last page of RAM: memory of VGA, ROMs.
+        """
+        if first_only is None:
+            first_only = self.device_pages()
+        counts = self.json_of(self.arguments.compare, self.original, *files)
+        print(files[0].name, counts)
+        self.expect(counts["same"] > 10_000, f"too few pages: {counts}")
+        self.expect(counts["different"] == 0 and counts["second_only"] == 0, f"other pages: {counts}")
+        if first_only is not ...:
+            self.expect(counts["first_only"] == first_only, f"pages are missing: {counts}")
+        return counts
+
+    def device_pages(self):
+        """Pages that the dump has behind the last one of RAM."""
+        truth = json.loads((self.arguments.dump / "truth.json").read_text(encoding="utf-8"))
+        end = int(truth["ram_ranges"][-1][1], 16)
+        with elf.PhysicalMemory(self.arguments.dump / "dump.elf") as memory:
+            return sum(segment.size for segment in memory.segments if segment.physical > end) // PAGE
+
+    def judged(self, file):
+        """libkdumpfile has the same pages."""
+        counts = self.json_of(self.arguments.judge, file)
+        print("libkdumpfile:", counts)
+        self.expect(counts["same"] > 10_000, f"too few pages: {counts}")
+        self.expect(counts["different"] == counts["engram_only"] == counts["libkdumpfile_only"] == 0, f"{counts}")
+
+    def query(self, image, sql, *options):
+        """Rows."""
+        return self.json_of(self.arguments.engram, "query", image, sql, "--format", "json", *options)
+
+    def tables(self, image, *options):
+        """The tables are those of the dump."""
+        for table in TABLES:
+            sql = f"SELECT * FROM {table}"
+            self.expect(self.query(image, sql, *options) == self.query(self.original, sql), f"{table} differs")
+
+
+def plain(compression):
+    """A case: all pages, one compression."""
+    def run(case):
+        image = case.folder.kdump(compression)
+        case.pages(image)
+        case.judged(image)
+        case.tables(image)
+        header = {row["name"]: row["value"] for row in case.query(image, "SELECT * FROM image_header")}
+        case.expect(header["header_version"] == "6" and header["dump_level"] == "0", f"{header}")
+        case.expect(compression == "none" or compression in header["status"], f"{header}")
+        info, = case.query(image, "SELECT format, cpus, vmcoreinfo, truncated FROM image_info")
+        wanted, = case.query(case.folder.elf(), "SELECT 'kdump' AS format, cpus, vmcoreinfo, truncated FROM image_info")
+        case.expect(info == wanted, f"{info}, {wanted} expected")
+    return run
+
+
+def flat(case):
+    """A flattened stream is read in place."""
+    def convert(path):
+        with open(path, "wb") as target:
+            makedumpfile("-F", "-c", "-d", "0", case.folder.elf(), stdout=target)
+    image = case.folder.make("dump.flat.kdump", convert)
+    case.pages(image)  # libkdumpfile 0.5.1 does not read this form
+    case.tables(image)
+
+
+def filtered(case):
+    """What makedumpfile leaves out is absent, pages of zeros that it keeps are zeros."""
+    source = case.folder.elf()
+    image = case.folder.make("dump.filtered.kdump", lambda path: makedumpfile("-l", "-d", "31", source, path))
+    counts = case.pages(image, first_only=...)
+    case.expect(counts["first_only"] > 10_000, f"nothing was left out: {counts}")
+    case.judged(image)
+    sql = "SELECT * FROM os_version"
+    case.expect(case.query(image, sql) == case.query(case.original, sql), sql)
+    # makedumpfile 1.7.2 is older than 6.12 and takes some of its slabs for pages of processes: tasks are missing, too.
+    sql = "SELECT pid, comm FROM tasks WHERE comm IS NOT NULL"
+    ours, all_tasks = ({row["pid"]: row["comm"] for row in case.query(path, sql)} for path in (image, case.original))
+    case.expect(ours and ours.items() <= all_tasks.items(), f"tasks that the machine does not have: {ours}")
+    rows = case.query(image, "SELECT message FROM diagnostics WHERE message LIKE 'kdump: % left out of the dump%'")
+    case.expect(len(rows) == 1 and "level 31" in rows[0]["message"], f"{rows}")
+
+
+def split(case):
+    """Three files are one dump; one of them alone says what is missing and which files may have it."""
+    names = [f"dump.split.{i}" for i in range(3)]
+    paths = [case.folder.path / name for name in names]
+    if not all(path.exists() for path in paths):
+        for path in paths:
+            path.unlink(missing_ok=True)
+        makedumpfile("--split", "--splitblock-size", "16", "-c", "-d", "0", case.folder.elf(), *paths, stdout=subprocess.DEVNULL)
+    case.pages(*paths)
+    case.pages(paths[2], paths[0], paths[1])
+    case.tables(paths[0], "--with", paths[2], "--with", paths[1])
+    done = subprocess.run([case.arguments.engram, "info", paths[1]], capture_output=True, encoding="utf-8", check=False)
+    case.expect(done.returncode == 0, f"one part alone: {done.returncode}: {done.stderr}")
+    case.expect(all(str(path) in done.stderr for path in (paths[0], paths[2])), f"the others are not named: {done.stderr}")
+    for words, *extra in (("two files have the pages", "--with", paths[1]), ("is no kdump", "--with", case.original)):
+        done = subprocess.run([case.arguments.engram, "info", paths[1], *extra], capture_output=True, encoding="utf-8",
+                              check=False)
+        case.expect(done.returncode == 1 and words in done.stderr, f"{extra}: {done.returncode}: {done.stderr}")
+
+
+def avml(case):
+    """AVML has System RAM, as LiME does."""
+    source = case.arguments.dump / "dump.lime"
+
+    def convert(path):
+        program = programs.compile_avml_writer(case.folder.path)
+        subprocess.run([program, source, path], check=True)
+        program.unlink()
+
+    image = case.folder.make("dump.avml", convert)
+    case.original = source
+    case.pages(image, first_only=0)
+    case.tables(image)
+    info, = case.query(image, "SELECT format, truncated FROM image_info")
+    case.expect(info == {"format": "avml", "truncated": 0}, f"{info}")
+
+
+def ranges(case):
+    """The ranges of a LiME image without its headers are an image again, once somebody says where they lie."""
+    source = case.arguments.dump / "dump.lime"
+    found = lime.parse_ranges(lambda offset, length: pread(source, offset, length), source.stat().st_size)
+
+    def convert(path):
+        with open(source, "rb") as file, open(path, "wb") as target:
+            at = 0
+            for first, last, offset in found:
+                sparse.copy(file.fileno(), offset, target.fileno(), at, last + 1 - first)
+                at += last + 1 - first
+            target.truncate(at)
+
+    image = case.folder.make("dump.concatenated.raw", convert)
+    iomem = case.folder.path / "iomem"
+    iomem.write_text("".join(f"{first:08x}-{last:08x} : System RAM\n  {first:08x}-{first + 15:08x} : Kernel code\n"
+                             f"{last + 1:08x}-{last + 16:08x} : Reserved\n" for first, last, _ in found), encoding="ascii")
+    case.original = source
+    case.tables(image, "--ranges", iomem)
+    case.tables(image, "--ranges", ",".join(f"{first:#x}-{last:#x}" for first, last, _ in found))
+    case.tables(case.arguments.dump / "dump.raw", "--ranges", iomem)
+
+
+def pread(path, offset, length):
+    """Bytes of a file."""
+    with open(path, "rb") as file:
+        file.seek(offset)
+        return file.read(length)
+
+
+CASES = {name: plain(name) for name in ("none", "zlib", "lzo", "snappy", "zstd")}
+CASES |= {"flat": flat, "filtered": filtered, "split": split, "avml": avml, "ranges": ranges}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engram", required=True)
+    parser.add_argument("--compare", required=True)
+    parser.add_argument("--judge", required=True)
+    parser.add_argument("--dump", required=True, type=pathlib.Path)
+    parser.add_argument("case", choices=CASES)
+    arguments = parser.parse_args()
+    case = Case(arguments)
+    CASES[arguments.case](case)
+    print("\n".join(case.problems))
+    print(f"{arguments.case}: {len(case.problems)} wrong")
+    return 1 if case.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
