@@ -166,7 +166,7 @@ class TerminalTest(unittest.TestCase):
     def test_completion_lists_what_is_ambiguous(self):
         shell = self.shell()
         shell.send("SELECT * FROM image_\t")
-        shell.expect("image_info  image_ranges")
+        shell.expect("image_header  image_info  image_ranges")
         shell.send("\x03")
         shell.prompt()
 

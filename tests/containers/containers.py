@@ -13,14 +13,17 @@ import argparse
 import json
 import os
 import pathlib
+import random
 import shutil
 import struct
 import subprocess
 import sys
+import tempfile
 
 LAB = pathlib.Path(__file__).resolve().parent.parent / "lab"
-sys.path.insert(0, str(LAB))
+sys.path[:0] = [str(LAB), str(LAB.parent / "damage")]
 
+import damage  # noqa: E402  pylint: disable=wrong-import-position
 import elf  # noqa: E402  pylint: disable=wrong-import-position
 import kdump  # noqa: E402  pylint: disable=wrong-import-position
 import lime  # noqa: E402  pylint: disable=wrong-import-position
@@ -30,6 +33,7 @@ import sparse  # noqa: E402  pylint: disable=wrong-import-position
 TABLES = ("os_version", "tasks", "kallsyms")
 PAGE = 4096
 FIRST_SEGMENT = 0x10000
+DAMAGES = 20
 
 
 class Folder:
@@ -89,6 +93,22 @@ class Folder:
         options = {"none": [], "zlib": ["-c"], "lzo": ["-l"]}[compression]
         source = self.elf()
         return self.make(f"dump.{compression}.kdump", lambda path: makedumpfile(*options, "-d", "0", source, path))
+
+    def flat(self):
+        """A flattened kdump."""
+        def convert(path):
+            with open(path, "wb") as target:
+                makedumpfile("-F", "-c", "-d", "0", source, stdout=target)
+        source = self.elf()
+        return self.make("dump.flat.kdump", convert)
+
+    def avml(self):
+        """AVML's compressed form of the LiME image."""
+        def convert(path):
+            program = programs.compile_avml_writer(self.path)
+            subprocess.run([program, self.dump / "dump.lime", path], check=True)
+            program.unlink()
+        return self.make("dump.avml", convert)
 
 
 def original_notes(descriptor):
@@ -158,6 +178,18 @@ class Case:
         self.expect(counts["same"] > 10_000, f"too few pages: {counts}")
         self.expect(counts["different"] == counts["engram_only"] == counts["libkdumpfile_only"] == 0, f"{counts}")
 
+    def survives(self, path, truth, what, warned=False):
+        """Whether the kernel was found. Whatever the file is, the program answers right or refuses in one line."""
+        answer = damage.Answer(self.arguments.engram, path)
+        if answer.code != 0:
+            self.expect(answer.is_refusal(), f"{what}: {answer}")
+            return False
+        versions = [row["kernel_version"] for row in json.loads(answer.output)]
+        self.expect(versions in ([truth["osrelease"]], [None]), f"{what}: {answer}")
+        if warned:
+            self.expect(any("warning" in line for line in answer.errors), f"{what}: not said: {answer}")
+        return versions == [truth["osrelease"]]
+
     def query(self, image, sql, *options):
         """Rows."""
         return self.json_of(self.arguments.engram, "query", image, sql, "--format", "json", *options)
@@ -187,10 +219,7 @@ def plain(compression):
 
 def flat(case):
     """A flattened stream is read in place."""
-    def convert(path):
-        with open(path, "wb") as target:
-            makedumpfile("-F", "-c", "-d", "0", case.folder.elf(), stdout=target)
-    image = case.folder.make("dump.flat.kdump", convert)
+    image = case.folder.flat()
     case.pages(image)  # libkdumpfile 0.5.1 does not read this form
     case.tables(image)
 
@@ -235,13 +264,7 @@ def split(case):
 def avml(case):
     """AVML has System RAM, as LiME does."""
     source = case.arguments.dump / "dump.lime"
-
-    def convert(path):
-        program = programs.compile_avml_writer(case.folder.path)
-        subprocess.run([program, source, path], check=True)
-        program.unlink()
-
-    image = case.folder.make("dump.avml", convert)
+    image = case.folder.avml()
     case.original = source
     case.pages(image, first_only=0)
     case.tables(image)
@@ -272,6 +295,41 @@ def ranges(case):
     case.tables(case.arguments.dump / "dump.raw", "--ranges", iomem)
 
 
+def damaged(name):
+    """A case: a container that is cut, or whose headers were overwritten here and there, answers right or says why not."""
+    def run(case):
+        source = {"kdump": lambda: case.folder.kdump("lzo"), "flat": case.folder.flat, "avml": case.folder.avml}[name]()
+        truth = json.loads((case.arguments.dump / "truth.json").read_text(encoding="utf-8"))
+        chance = random.Random(f"{name} 2026")
+        size = source.stat().st_size
+        work = pathlib.Path(tempfile.mkdtemp(prefix="engram-containers-"))
+        right = 0
+        try:
+            path = work / source.name
+            shutil.copyfile(source, path)
+            for length in sorted([size - 1, *(chance.randrange(size) for _ in range(DAMAGES)),
+                                  *(chance.randrange(1, 30_000) for _ in range(5))], reverse=True):
+                os.truncate(path, length)
+                right += case.survives(path, truth, f"cut at {length}", warned=True)
+            case.expect(right > 0, "no prefix was answered")
+            shutil.copyfile(source, path)
+            for number in range(DAMAGES):
+                with open(path, "r+b") as file:
+                    # The headers of a flattened file lie behind 4096 bytes; pages are somewhere in the middle.
+                    at = chance.randrange(16, 10_000) if number % 4 else chance.randrange(size)
+                    file.seek(at)
+                    before = file.read(8)
+                    file.seek(at)
+                    file.write(chance.choice([bytes(8), b"\xff" * 8, chance.randbytes(8)]))
+                case.survives(path, truth, f"8 bytes at {at}")
+                with open(path, "r+b") as file:
+                    file.seek(at)
+                    file.write(before)
+        finally:
+            shutil.rmtree(work)
+    return run
+
+
 def pread(path, offset, length):
     """Bytes of a file."""
     with open(path, "rb") as file:
@@ -281,6 +339,7 @@ def pread(path, offset, length):
 
 CASES = {name: plain(name) for name in ("none", "zlib", "lzo", "snappy", "zstd")}
 CASES |= {"flat": flat, "filtered": filtered, "split": split, "avml": avml, "ranges": ranges}
+CASES |= {f"damaged-{name}": damaged(name) for name in ("kdump", "flat", "avml")}
 
 
 def main():
