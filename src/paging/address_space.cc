@@ -9,6 +9,7 @@
 #include "paging/format.h"
 #include "paging/walk_cache.h"
 #include "paging/x86_64.h"
+#include "paging/x86_64_windows.h"
 
 namespace engram::paging {
 namespace {
@@ -25,6 +26,24 @@ tl::unexpected<Fault> entry_fault(const guest::Memory& memory, VirtAddr address,
   const bool absent = guest::is_absent(memory.read(at, entry).stop);
   const Reason reason = absent ? Reason::table_absent : Reason::table_unreadable;
   return tl::unexpected(Fault{address, reason, level, at, 0});
+}
+
+Reason reason_of(Entry::Kind kind) {
+  switch (kind) {
+    case Entry::Kind::prototype:
+      return Reason::prototype;
+    case Entry::Kind::page_file:
+      return Reason::page_file;
+    case Entry::Kind::demand_zero:
+      return Reason::demand_zero;
+    case Entry::Kind::reserved_bits:
+      return Reason::reserved_bits;
+    case Entry::Kind::not_present:
+    case Entry::Kind::table:
+    case Entry::Kind::page:
+      break;
+  }
+  return Reason::not_present;
 }
 
 Fault page_fault(VirtAddr address, PhysAddr physical, mapping::MemoryErrc stop) {
@@ -76,7 +95,8 @@ Translation unpack(std::uint64_t step, VirtAddr address, std::uint64_t span) {
 const Format* find_format(Mode mode) {
   switch (mode.architecture) {
     case Architecture::x86_64:
-      return find_x86_64_format(mode.levels);
+      return mode.software == Software::windows ? find_x86_64_windows_format(mode.levels)
+                                                : find_x86_64_format(mode.levels);
     case Architecture::arm64:
     case Architecture::unknown:
       break;
@@ -105,9 +125,11 @@ Result<Translation, Fault> descend(const guest::Memory& memory, const Format& fo
                            both(access, entry.access)};
       }
       case Entry::Kind::not_present:
-        return tl::unexpected(Fault{address, Reason::not_present, level, at, *word});
+      case Entry::Kind::prototype:
+      case Entry::Kind::page_file:
+      case Entry::Kind::demand_zero:
       case Entry::Kind::reserved_bits:
-        return tl::unexpected(Fault{address, Reason::reserved_bits, level, at, *word});
+        return tl::unexpected(Fault{address, reason_of(entry.kind), level, at, *word});
     }
   }
 }
@@ -264,6 +286,12 @@ std::string to_string(const Fault& fault) {
       return fmt::format("{:#x}: not an address of this paging mode", address);
     case Reason::not_present:
       return entry("is not present");
+    case Reason::prototype:
+      return entry("leads to a prototype entry of a shared page");
+    case Reason::page_file:
+      return entry("leads into a page file");
+    case Reason::demand_zero:
+      return entry("is of a page that was never touched");
     case Reason::reserved_bits:
       return entry("has reserved bits set");
     case Reason::table_absent:

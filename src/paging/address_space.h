@@ -27,9 +27,16 @@
 
 namespace engram::paging {
 
+/// Whose meaning an entry has that the processor takes for not present.
+enum class Software : std::uint8_t {
+  any,      ///< unknown: it is not present
+  windows,  ///< pages in transition are there; others are said to be what Windows means by them
+};
+
 struct Mode {
   Architecture architecture = Architecture::x86_64;
   unsigned levels = 4;  ///< of page tables: 4 or 5
+  Software software = Software::any;
 
   bool operator==(const Mode&) const = default;
 };
@@ -37,6 +44,9 @@ struct Mode {
 enum class Reason : std::uint8_t {
   non_canonical,     ///< the address is not one that this mode can translate
   not_present,       ///< an entry of the walk is not present (unmapped, swapped out, PROT_NONE ...)
+  prototype,         ///< Windows: the page is shared, its entry lies elsewhere (a prototype PTE)
+  page_file,         ///< Windows: the page is in a page file
+  demand_zero,       ///< Windows: the page is made, full of zeros, when it is first touched
   reserved_bits,     ///< an entry of the walk has bits set that must be zero
   table_absent,      ///< a page table lies outside the image
   table_unreadable,  ///< a page table lies where the image file is cut or failing

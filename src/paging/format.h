@@ -36,7 +36,15 @@ constexpr std::uint64_t offset_in(std::uint64_t span, VirtAddr address) {
 
 /// One entry, decoded.
 struct Entry {
-  enum class Kind : std::uint8_t { not_present, reserved_bits, table, page };
+  enum class Kind : std::uint8_t {
+    not_present,
+    prototype,
+    page_file,
+    demand_zero,
+    reserved_bits,
+    table,
+    page
+  };
 
   Kind kind = Kind::not_present;
   Access access;      ///< what this entry alone allows

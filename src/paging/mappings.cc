@@ -60,6 +60,9 @@ class Enumerator {
     const Entry entry = format_.decode(word, state.level);
     switch (entry.kind) {
       case Entry::Kind::not_present:
+      case Entry::Kind::prototype:
+      case Entry::Kind::page_file:
+      case Entry::Kind::demand_zero:
         return true;
       case Entry::Kind::reserved_bits:
         ++skipped_;
