@@ -6,8 +6,10 @@
 #include <cstring>
 #include <string_view>
 
+#include "image/dmp_header.h"
 #include "image/dmp_layout.h"
 #include "image/dmp_pages.h"
+#include "image/dmp_triage.h"
 #include "image/formats.h"
 
 namespace engram::image::dmp {
@@ -39,6 +41,7 @@ void add_registers(const ContextAmd64& context, CpuRegisters& cpu) {
 
 template <class Header>
 void add_facts(const Header& header, Contents& contents) {
+  contents.facts.crash = read_crash_header(header);
   constexpr bool kWide = sizeof(header.directory_table_base) == 8;
   constexpr std::uint64_t kUnset = kWide ? kFiller64 : kSignature;
   const std::uint32_t machine = header.machine;
@@ -106,8 +109,8 @@ Result<void> read_pages(const FileView& file, const Header& header, Contents& co
       return read_ranges(file, after, type == DumpType::complete,
                          header.required_space == kFiller64 ? 0 : header.required_space, contents);
     case DumpType::triage:
-      return fail(
-          "dmp: a small (triage) dump: it has pieces of virtual memory and no physical pages");
+      if (sizeof(Header) == sizeof(Header64)) return read_triage(file, after, contents);
+      return fail("dmp: a small (triage) dump of a 32-bit machine, which is not read");
     case DumpType::summary:
       return fail("dmp: a summary dump of Windows 7 or older (type 2), which is not read");
     case DumpType::header:
@@ -141,6 +144,10 @@ Result<Contents> open_as(const FileView& file) {
     ENGRAM_CHECK(check_attributes(header->attributes, contents));
   }
   ENGRAM_CHECK(read_pages(file, *header, contents));
+  if (contents.facts.triage) {
+    add_facts(*header, contents);
+    return contents;
+  }
   const std::string losses = contents.notices.empty() ? "" : "; " + contents.notices[0].text;
   if (contents.ranges.empty()) return fail("dmp: no physical page in it{}", losses);
   if (std::none_of(contents.ranges.begin(), contents.ranges.end(),

@@ -10,6 +10,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "image/windows_context.h"
+
 namespace engram::image::dmp {
 
 inline constexpr std::uint32_t kSignature = 0x45474150;  // "PAGE", and the filler
@@ -29,10 +31,6 @@ enum class DumpType : std::uint32_t {
   kernel_and_user = 9,
   complete = 10,
 };
-
-inline constexpr std::uint32_t kMachineI386 = 0x14C;
-inline constexpr std::uint32_t kMachineAmd64 = 0x8664;
-inline constexpr std::uint32_t kMachineArm64 = 0xAA64;
 
 // Of Header64's field Attributes.
 inline constexpr std::uint32_t kInsufficientSpace = 1U << 2;
@@ -61,43 +59,67 @@ struct [[gnu::packed]] Block32 {
   std::array<Run32, (kBlockSize - 8) / sizeof(Run32)> runs;
 };
 
-/// The beginning of the processor's CONTEXT on AMD64.
-struct [[gnu::packed]] ContextAmd64 {
-  std::array<std::byte, 0x30> homes;
+struct [[gnu::packed]] Exception64 {
+  std::uint32_t code;
   std::uint32_t flags;
-  std::array<std::byte, 0x10> mxcsr_and_selectors;
-  std::uint32_t eflags;
-  std::array<std::byte, 0x50> debug_registers_to_rbx;
-  std::uint64_t rsp;
-  std::array<std::byte, 0x58> rbp_to_r15;
-  std::uint64_t rip;
+  std::uint64_t nested_record;
+  std::uint64_t address;
+  std::uint32_t parameter_count;
+  std::uint32_t padding;
+  std::array<std::uint64_t, 15> parameters;
 };
-static_assert(sizeof(ContextAmd64) == 0x100);
-inline constexpr std::uint32_t kContextControl = 0x100001;  // AMD64, with RIP, RSP and EFLAGS
+static_assert(sizeof(Exception64) == 0x98);
+struct [[gnu::packed]] Exception32 {
+  std::uint32_t code;
+  std::uint32_t flags;
+  std::uint32_t nested_record;
+  std::uint32_t address;
+  std::uint32_t parameter_count;
+  std::array<std::uint32_t, 15> parameters;
+};
+static_assert(sizeof(Exception32) == 0x50);
 
 struct [[gnu::packed]] Header64 {
   std::uint32_t signature;
   std::uint32_t valid;
   std::uint32_t major_version;
-  std::uint32_t minor_version;
+  std::uint32_t minor_version;         // the build
   std::uint64_t directory_table_base;  // CR3 of the context
-  std::array<std::byte, 0x18> lists;   // virtual addresses of kernel objects
+  std::uint64_t pfn_database;          // virtual addresses of kernel variables
+  std::uint64_t loaded_modules;
+  std::uint64_t processes;
   std::uint32_t machine;
-  std::array<std::byte, 0x54> bug_check_and_debugger;
+  std::uint32_t processors;
+  std::uint32_t bugcheck_code;
+  std::uint32_t padding0;
+  std::array<std::uint64_t, 4> bugcheck_parameters;
+  std::array<char, 32> version_user;
+  std::uint64_t debugger_data;
   Block64 memory;  // at 0x88
   std::array<std::byte, 0x348 - 0x88 - sizeof(Block64)> padding;
   ContextAmd64 context;  // at 0x348; what it is depends on the machine
-  std::array<std::byte, 0xF98 - 0x348 - sizeof(ContextAmd64)> rest_of_context;
+  std::array<std::byte, 0xF00 - 0x348 - sizeof(ContextAmd64)> rest_of_context;
+  Exception64 exception;    // at 0xF00
   std::uint32_t dump_type;  // at 0xF98
   std::uint32_t padding2;
   std::uint64_t required_space;  // at 0xFA0: bytes that the file needs
-  std::array<std::byte, 0x1050 - 0xFA8> times_and_comment;
+  std::uint64_t system_time;
+  std::array<char, 128> comment;
+  std::uint64_t up_time;
+  std::uint32_t mini_dump_fields;
+  std::uint32_t secondary_data_state;
+  std::uint32_t product_type;
+  std::uint32_t suite_mask;
+  std::uint32_t writer_status;
+  std::uint32_t secondary_version;
   std::uint32_t attributes;  // at 0x1050
-  std::array<std::byte, 0x2000 - 0x1054> reserved;
+  std::uint32_t boot_id;
+  std::array<std::byte, 0x2000 - 0x1058> reserved;
 };
 static_assert(sizeof(Header64) == 0x2000);
 static_assert(offsetof(Header64, memory) == 0x88 && offsetof(Header64, context) == 0x348);
-static_assert(offsetof(Header64, dump_type) == 0xF98 && offsetof(Header64, attributes) == 0x1050);
+static_assert(offsetof(Header64, exception) == 0xF00 && offsetof(Header64, dump_type) == 0xF98);
+static_assert(offsetof(Header64, up_time) == 0x1030 && offsetof(Header64, attributes) == 0x1050);
 
 struct [[gnu::packed]] Header32 {
   std::uint32_t signature;
@@ -105,18 +127,38 @@ struct [[gnu::packed]] Header32 {
   std::uint32_t major_version;
   std::uint32_t minor_version;
   std::uint32_t directory_table_base;
-  std::array<std::byte, 0xC> lists;
+  std::uint32_t pfn_database;
+  std::uint32_t loaded_modules;
+  std::uint32_t processes;
   std::uint32_t machine;
-  std::array<std::byte, 0x40> bug_check_and_debugger;
+  std::uint32_t processors;
+  std::uint32_t bugcheck_code;
+  std::array<std::uint32_t, 4> bugcheck_parameters;
+  std::array<char, 32> version_user;
+  std::uint8_t pae;  // at 0x5C
+  std::array<std::byte, 3> padding0;
+  std::uint32_t debugger_data;
   Block32 memory;  // at 0x64
-  std::array<std::byte, 0xF88 - 0x64 - sizeof(Block32)> context_and_exception;
+  std::array<std::byte, 0x320 - 0x64 - sizeof(Block32)> padding1;
+  std::array<std::byte, 1200> context;
+  Exception32 exception;  // at 0x7D0
+  std::array<char, 128> comment;
+  std::array<std::byte, 0xF88 - 0x8A0> reserved0;
   std::uint32_t dump_type;  // at 0xF88
-  std::array<std::byte, 0xFA0 - 0xF8C> padding;
+  std::uint32_t mini_dump_fields;
+  std::uint32_t secondary_data_state;
+  std::uint32_t product_type;
+  std::uint32_t suite_mask;
+  std::uint32_t writer_status;
   std::uint64_t required_space;  // at 0xFA0
-  std::array<std::byte, 0x1000 - 0xFA8> reserved;
+  std::array<std::byte, 0x10> reserved1;
+  std::uint64_t up_time;  // at 0xFB8
+  std::uint64_t system_time;
+  std::array<std::byte, 0x1000 - 0xFC8> reserved;
 };
 static_assert(sizeof(Header32) == 0x1000);
-static_assert(offsetof(Header32, memory) == 0x64 && offsetof(Header32, dump_type) == 0xF88);
+static_assert(offsetof(Header32, memory) == 0x64 && offsetof(Header32, exception) == 0x7D0);
+static_assert(offsetof(Header32, dump_type) == 0xF88 && offsetof(Header32, up_time) == 0xFB8);
 
 // What follows the header in types 5 and 6, 32-bit files included.
 inline constexpr std::uint32_t kSummarySignature = 0x504D4453;  // "SDMP"
@@ -145,5 +187,50 @@ struct [[gnu::packed]] RangeHeader {
   std::uint64_t total_pages;  // of type 10 only; unknown in 8 and 9
 };
 static_assert(sizeof(RangeHeader) == 0x30);
+
+// What follows the 64-bit header in type 4. Offsets are those in the file.
+inline constexpr std::uint32_t kTriageValid = 0x44475254;  // "TRGD"
+struct [[gnu::packed]] TriageHeader {
+  std::uint32_t service_pack;
+  std::uint32_t size;
+  std::uint32_t valid_offset;  // of kTriageValid
+  std::array<std::uint32_t, 3> context_to_memory_information;
+  std::uint32_t unloaded_drivers;
+  std::array<std::uint32_t, 5> prcb_to_call_stack_size;
+  std::uint32_t driver_list;
+  std::uint32_t driver_count;
+  std::array<std::byte, 0x78 - 0x38> string_pool_to_debugger_data;
+  std::uint32_t data_blocks;
+  std::uint32_t data_block_count;
+};
+static_assert(sizeof(TriageHeader) == 0x80 && offsetof(TriageHeader, driver_list) == 0x30);
+/// The name, and the driver's KLDR_DATA_TABLE_ENTRY.
+struct [[gnu::packed]] TriageDriverEntry {
+  std::uint32_t name;  // a count of UTF-16 units, and these
+  std::uint32_t padding;
+  std::array<std::byte, 0x30> links_and_tables;
+  std::uint64_t base;
+  std::uint64_t entry_point;
+  std::uint32_t size;
+  std::array<std::byte, 0x3C> names_to_checksum;
+  std::uint32_t timestamp;
+  std::uint32_t padding2;
+};
+static_assert(sizeof(TriageDriverEntry) == 0x90 && offsetof(TriageDriverEntry, timestamp) == 0x88);
+/// Behind a 64-bit count of them.
+struct [[gnu::packed]] TriageUnloadedEntry {
+  std::uint16_t length;  // of the name in bytes
+  std::array<std::byte, 14> rest_of_string;
+  std::array<std::byte, 24> name;
+  std::uint64_t start;
+  std::uint64_t end;
+};
+static_assert(sizeof(TriageUnloadedEntry) == 0x38);
+struct [[gnu::packed]] TriageBlockEntry {
+  std::uint64_t address;
+  std::uint32_t offset;
+  std::uint32_t size;
+};
+static_assert(sizeof(TriageBlockEntry) == 0x10);
 
 }  // namespace engram::image::dmp

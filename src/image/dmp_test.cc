@@ -64,6 +64,70 @@ TEST(Dmp, Facts) {
   EXPECT_EQ(cpu.control->cr3, kDmpRoot);
 }
 
+TEST(Dmp, CrashHeader) {
+  Buffer file = dmp_full(kRuns);
+  put(file, 0x20, std::uint64_t{0xfffff80500002000});
+  put(file, 0x34, 8U);
+  put(file, 0x38, 0x1000007eU);
+  put(file, 0x40, std::uint64_t{5});
+  put(file, 0xF00, 0x80000003U);
+  put(file, 0xF10, kDmpRip);
+  put(file, 0xF18, 1U);
+  put(file, 0xF20, std::uint64_t{7});
+  put(file, 0xFA8, std::uint64_t{132'000'000'000'000'000});
+  put(file, 0xFB0, std::uint64_t{0x0031776172});  // "raw1"
+  put(file, 0x1054, 17U);
+  const auto image = open(file);
+  ASSERT_TRUE(image.has_value());
+  ASSERT_TRUE(image->facts().crash.has_value());
+  const CrashHeader& crash = *image->facts().crash;
+  EXPECT_TRUE(crash.is_64_bit);
+  EXPECT_EQ(crash.dump_type, 1U);
+  EXPECT_EQ(crash.build, 19041U);
+  EXPECT_EQ(crash.directory_table_base, kDmpRoot);
+  EXPECT_EQ(crash.loaded_modules, VirtAddr(0xfffff80500002000));
+  EXPECT_EQ(crash.processors, 8U);
+  EXPECT_EQ(crash.bugcheck_code, 0x1000007eU);
+  EXPECT_EQ(crash.bugcheck_parameters[0], 5U);
+  ASSERT_TRUE(crash.exception.has_value());
+  EXPECT_EQ(crash.exception->address, kDmpRip);
+  EXPECT_EQ(crash.exception->parameters, std::vector<std::uint64_t>{7});
+  EXPECT_EQ(crash.system_time, 132'000'000'000'000'000U);
+  EXPECT_EQ(crash.comment, "raw1");
+  EXPECT_EQ(crash.boot_id, 17U);
+  EXPECT_EQ(crash.context.size(), 0xF00U - 0x348U);
+  // Fields that hold the filler are not set.
+  EXPECT_FALSE(crash.processes || crash.debugger_data || crash.bugcheck_parameters[1]);
+  EXPECT_FALSE(crash.version_user || crash.up_time || crash.attributes || crash.product_type);
+}
+
+TEST(Dmp, CrashHeaderOf32Bit) {
+  Buffer file = dmp_full32(kRuns);
+  put(file, 0x18, 0x82001000U);
+  put(file, 0x28, 0xd1U);
+  put(file, 0x5C, std::uint8_t{1});
+  put(file, 0x60, 0x82002000U);
+  put(file, 0x7D0, 0xc0000005U);
+  put(file, 0x7DC, 0x82003000U);
+  put(file, 0x7E0, 99U);  // parameters: more than there is room for
+  const auto image = open(file);
+  ASSERT_TRUE(image.has_value());
+  ASSERT_TRUE(image->facts().crash.has_value());
+  const CrashHeader& crash = *image->facts().crash;
+  EXPECT_FALSE(crash.is_64_bit);
+  EXPECT_EQ(crash.build, 7601U);
+  EXPECT_EQ(crash.machine, kMachineI386);
+  EXPECT_EQ(crash.directory_table_base, 0x185000U);
+  EXPECT_EQ(crash.loaded_modules, VirtAddr(0x82001000));
+  EXPECT_EQ(crash.debugger_data, VirtAddr(0x82002000));
+  EXPECT_EQ(crash.bugcheck_code, 0xd1U);
+  EXPECT_EQ(crash.pae, true);
+  ASSERT_TRUE(crash.exception.has_value());
+  EXPECT_EQ(crash.exception->address, 0x82003000U);
+  EXPECT_TRUE(crash.exception->parameters.empty());
+  EXPECT_TRUE(crash.context.empty());
+}
+
 TEST(Dmp, FactsThatAreNotFilledIn) {
   Buffer no_context = dmp_full(kRuns);
   put(no_context, 0x348 + 0x30, 0x45474150U);
@@ -179,6 +243,72 @@ TEST(Dmp, CutInARunIsUnreadableFromThere) {
   EXPECT_EQ(outcome.stop, MemoryErrc::invalid_guest_address);
 }
 
+Buffer small_dump() {
+  Buffer bytes = dmp_header64(4, 0x2120);
+  bytes.resize(0x2080);
+  put(bytes, 0x2008, 0x211CU);  // where the mark lies
+  put(bytes, 0x2030, 0x2080U);  // the list of drivers
+  put(bytes, 0x2034, 1U);
+  put(bytes, 0x2080, 0x2110U);  // its name
+  put(bytes, 0x20B8, std::uint64_t{0xfffff80512340000});
+  put(bytes, 0x20C0, std::uint64_t{0xfffff80512341000});
+  put(bytes, 0x20C8, 0x6000U);
+  put(bytes, 0x2108, 0x5e0a0001U);
+  put(bytes, 0x2110, 3U);
+  put(bytes, 0x2114, u'a');
+  put(bytes, 0x2116, u'.');
+  put(bytes, 0x2118, u's');
+  put(bytes, 0x211C, 0x44475254U);
+  return bytes;
+}
+
+TEST(Dmp, SmallDumpHasListsAndNoMemory) {
+  const auto image = open(small_dump());
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_EQ(image->memory().present_bytes(), 0U);
+  EXPECT_FALSE(image->truncated());
+  EXPECT_TRUE(image->notices().empty()) << notices_of(*image);
+  ASSERT_TRUE(image->facts().triage.has_value());
+  ASSERT_EQ(image->facts().triage->drivers.size(), 1U);
+  const TriageDriver& driver = image->facts().triage->drivers[0];
+  EXPECT_EQ(driver.base, VirtAddr(0xfffff80512340000));
+  EXPECT_EQ(driver.entry_point, VirtAddr(0xfffff80512341000));
+  EXPECT_EQ(driver.size, 0x6000U);
+  EXPECT_EQ(driver.timestamp, 0x5e0a0001U);
+  EXPECT_EQ(driver.name.size(), 6U);
+  ASSERT_TRUE(image->facts().crash.has_value());
+}
+
+TEST(Dmp, SmallDumpThatIsCut) {
+  Buffer bytes = small_dump();
+  bytes.resize(0x2118);
+  const auto without_mark = open(bytes);
+  ASSERT_TRUE(without_mark.has_value()) << without_mark.error().text;
+  EXPECT_TRUE(without_mark->truncated());
+  EXPECT_THAT(notices_of(*without_mark), HasSubstr("TRGD at 0x211c, is not there: it was cut"));
+  bytes.resize(0x20FF);
+  const auto in_the_list = open(bytes);
+  ASSERT_TRUE(in_the_list.has_value()) << in_the_list.error().text;
+  EXPECT_TRUE(in_the_list->facts().triage->drivers.empty());
+  EXPECT_THAT(notices_of(*in_the_list), HasSubstr("driver 0 of 1 at 0x2080: the file ends"));
+  bytes.resize(0x207F);
+  const auto in_the_header = open(bytes);
+  ASSERT_FALSE(in_the_header.has_value());
+  EXPECT_THAT(in_the_header.error().text, HasSubstr("inside the header of a small dump"));
+}
+
+TEST(Dmp, SmallDumpWithNonsense) {
+  Buffer bytes = small_dump();
+  put(bytes, 0x2034, 0xffffffffU);  // drivers
+  put(bytes, 0x2018, 0xfffffff0U);  // unloaded drivers
+  put(bytes, 0x2078, 0x2000U);      // blocks
+  put(bytes, 0x207C, 0xffffffffU);
+  const auto image = open(bytes);
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_EQ(image->facts().triage->drivers.size(), 1U);
+  EXPECT_LE(image->facts().triage->blocks.size(), bytes.size() / 16);
+}
+
 // ---- Damage: one way a case
 
 constexpr std::size_t kBitmapAt = kDmpHeader;
@@ -210,7 +340,6 @@ const Damage kFullDamages[] = {
     {"CutAfterTheSignature", cut(8), "dmp: the file has 8 bytes, its header alone has 8192"},
     {"CutAfterTheHeader", cut(0x2000), "dmp: the file has no byte of its 3 runs of pages"},
     {"UnknownType", set(0xF98, 0x77U), "dmp: type 0x77 at 0xf98 is not one with physical pages"},
-    {"Triage", set(0xF98, 4U), "has pieces of virtual memory and no physical pages"},
     {"Summary", set(0xF98, 2U), "dmp: a summary dump of Windows 7 or older (type 2)"},
     {"HeaderOnly", set(0xF98, 3U), "dmp: type 0x3 at 0xf98 is not one with physical pages"},
     {"Encrypted", set(0x1050, 0x100U), "dmp: the dump is encrypted"},

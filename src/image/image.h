@@ -26,7 +26,9 @@
 #include "base/result.h"
 #include "base/units.h"
 #include "guest/memory.h"
+#include "image/crash_header.h"
 #include "image/page_problems.h"
+#include "image/triage.h"
 
 namespace engram::image {
 
@@ -67,6 +69,8 @@ struct Facts {
   std::optional<std::string> vmcoreinfo;  ///< text of the VMCOREINFO note: KEY=VALUE lines
   /// What else the headers say, in words, in their order: "dump level", "31: ...".
   std::vector<std::pair<std::string, std::string>> header = {};
+  std::optional<CrashHeader> crash = std::nullopt;  ///< of a Windows crash dump
+  std::optional<TriageDump> triage = std::nullopt;  ///< of a small one: it has no physical memory
 };
 
 /// Something about the file that a user should know: a truncation, an overlap, an unknown note.
