@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kernel/linux/linux_kernel.h"
+#include "kernel/windows/windows_kernel.h"
 
 namespace engram::kernel {
 
@@ -15,15 +16,52 @@ Session::Session(image::Image image) : image_(std::move(image)) {
 
 Session::~Session() = default;
 
+void Session::look_for_kernel() {
+  if (kernel_looked_for_) return;
+  kernel_looked_for_ = true;
+  if (image_.facts().triage) {
+    const auto problem = fail(
+        "a small (triage) dump of Windows has no page tables: it has crash_dump, registers, "
+        "drivers and unloaded_drivers");
+    kernel_ = problem;
+    windows_ = problem;
+    return;
+  }
+  const auto look_for_windows = [&](windows::Search search) {
+    windows_ = WindowsKernel::find(image_, diagnostics_, search);
+    if (windows_)
+      kernel_ =
+          fail("this is about Linux, and the image holds Windows (build {})", (*windows_)->build());
+    return windows_.has_value();
+  };
+  const bool is_crash_dump = image_.facts().crash.has_value();
+  if (is_crash_dump && look_for_windows(windows::Search::all)) return;
+  // Linux that cannot be found at once is looked for in all of memory, Windows' root lies low.
+  const bool may_be_windows = !is_crash_dump && !image_.is_live() && !image_.facts().vmcoreinfo;
+  if (may_be_windows && look_for_windows(windows::Search::quick)) return;
+  kernel_ = LinuxKernel::find(image_, diagnostics_);
+  if (kernel_) {
+    windows_ = fail("this is about Windows, and the image holds Linux");
+    return;
+  }
+  const auto problem = kernel_.error();
+  if (!is_crash_dump && look_for_windows(windows::Search::all)) return;
+  diagnostics_.add(Level::error, "kernel", problem.text);
+  diagnostics_.add(is_crash_dump ? Level::error : Level::info, "kernel", windows_.error().text);
+}
+
 Result<LinuxKernel*> Session::linux_kernel() {
   const std::lock_guard lock(kernel_mutex_);
-  if (!kernel_looked_for_) {
-    kernel_looked_for_ = true;
-    kernel_ = LinuxKernel::find(image_, diagnostics_);
-    if (!kernel_) diagnostics_.add(Level::error, "kernel", kernel_.error().text);
-  }
+  look_for_kernel();
   if (!kernel_) return tl::unexpected(kernel_.error());
   return kernel_->get();
+}
+
+Result<WindowsKernel*> Session::windows_kernel() {
+  const std::lock_guard lock(kernel_mutex_);
+  look_for_kernel();
+  if (!windows_) return tl::unexpected(windows_.error());
+  return windows_->get();
 }
 
 void Session::refresh() {

@@ -9,8 +9,8 @@
 // Out:    Session: the image, the diagnostics, and the kernel, which is looked for when it is first
 //         asked for.
 // Owner:  the Session owns everything; what it hands out lives as long as it does.
-// Errors: Error from linux_kernel(): none was found (says what was tried). Damage inside is a
-//         diagnostics row.
+// Errors: Error from linux_kernel() and windows_kernel(): none was found (says what was tried), or
+//         that of the other system was. Damage inside is a diagnostics row.
 //
 // The image of a dead machine never changes, so what was computed once is kept. That of a running
 // guest does: what is kept is forgotten by refresh(). A Session may be shared between threads, but
@@ -26,6 +26,7 @@
 namespace engram::kernel {
 
 class LinuxKernel;
+class WindowsKernel;
 
 class Session {
  public:
@@ -42,17 +43,23 @@ class Session {
   /// refresh() that did not find it in its place).
   /// Errors: none found. The text says what was tried; the diagnostics have the details.
   Result<LinuxKernel*> linux_kernel();
+  /// The same for Windows. In a crash dump of Windows it is looked for first, in every other image
+  /// if there is no Linux kernel.
+  Result<WindowsKernel*> windows_kernel();
 
   /// Makes what is read from now on that of now, if the image is live. Nobody may use the session
   /// meanwhile, and no cursor or reference that came from it before may be used any more.
   void refresh();
 
  private:
+  void look_for_kernel();
+
   image::Image image_;
   Diagnostics diagnostics_;
   std::mutex kernel_mutex_;
   bool kernel_looked_for_ = false;
   Result<std::unique_ptr<LinuxKernel>> kernel_;
+  Result<std::unique_ptr<WindowsKernel>> windows_;
 };
 
 }  // namespace engram::kernel

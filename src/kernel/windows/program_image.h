@@ -1,0 +1,33 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// What the header of a program image (PE) in memory says.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "paging/address_space.h"
+
+namespace engram::kernel::windows {
+
+/// The PDB file of an image: what debuggers find its symbols by.
+struct PdbName {
+  std::string name;
+  std::string key;  ///< GUID and age as symbol servers write them
+};
+
+struct ProgramImage {
+  VirtAddr base;
+  std::uint32_t size = 0;  ///< bytes of address space
+  std::uint16_t machine = 0;
+  std::uint32_t timestamp = 0;
+  std::optional<PdbName> pdb;  ///< nothing if there is none or its page is not there
+};
+
+/// The 64-bit image at `base`; nothing if there is none.
+[[nodiscard]] std::optional<ProgramImage> read_program_image(const paging::AddressSpace& space,
+                                                             VirtAddr base);
+
+}  // namespace engram::kernel::windows

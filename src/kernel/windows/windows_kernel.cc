@@ -1,0 +1,176 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/windows/windows_kernel.h"
+
+#include <fmt/core.h>
+
+#include "kernel/windows/areas.h"
+#include "kernel/windows/modules.h"
+#include "kernel/windows/processes.h"
+#include "kernel/windows/processors.h"
+#include "kernel/windows/threads.h"
+
+namespace engram::kernel {
+namespace {
+
+using windows::DebuggerData;
+
+constexpr std::uint32_t kWindows7Build = 7601;
+
+/// The header's, else that of KUSER_SHARED_DATA, which has one since Windows 10.
+std::uint32_t find_build(const image::Facts& facts, const windows::WindowsMap& map) {
+  constexpr std::uint32_t kBuildBits = 0xFFFF;
+  if (facts.crash && facts.crash->build) return *facts.crash->build & kBuildBits;
+  if (!map.shared) return 0;
+  if (map.shared->build != 0) return map.shared->build;
+  return map.shared->major_version == 6 && map.shared->minor_version == 1 ? kWindows7Build : 0;
+}
+
+}  // namespace
+
+WindowsKernel::WindowsKernel(const image::Image& image, Diagnostics& diagnostics,
+                             windows::WindowsMap map)
+    : image_(image),
+      map_(std::move(map)),
+      space_(image.memory(), {Architecture::x86_64, map_.levels, paging::Software::windows},
+             map_.root),
+      reader_(space_, diagnostics, image.is_live()),
+      build_(find_build(image.facts(), map_)),
+      structures_(fail("windows: not looked for")) {}
+
+WindowsKernel::~WindowsKernel() = default;
+
+Result<std::unique_ptr<WindowsKernel>> WindowsKernel::find(const image::Image& image,
+                                                           Diagnostics& diagnostics,
+                                                           windows::Search search) {
+  ENGRAM_TRY(auto map, windows::find_windows_map(image, diagnostics, search));
+  std::unique_ptr<WindowsKernel> kernel(new WindowsKernel(image, diagnostics, std::move(map)));
+  const auto& found = kernel->map_;
+  diagnostics.add(
+      Level::info, "windows",
+      fmt::format("root {:#x}: {}; build {}", found.root.value, found.how, kernel->build_));
+  if (found.kernel) {
+    diagnostics.add(
+        Level::info, "windows",
+        fmt::format("kernel image at {:#x}, {} bytes, symbols {}", found.kernel->base.value,
+                    found.kernel->size,
+                    found.kernel->pdb ? found.kernel->pdb->name + ' ' + found.kernel->pdb->key
+                                      : "not named"),
+        found.kernel->base.value);
+  } else {
+    diagnostics.add(Level::warning, "windows", "the kernel image was not found");
+  }
+  kernel->find_debugger_data(diagnostics);
+  kernel->find_structures(diagnostics);
+  return kernel;
+}
+
+void WindowsKernel::find_structures(Diagnostics& diagnostics) {
+  const auto head = process_head();
+  const auto* block = debugger_data_ ? &*debugger_data_ : nullptr;
+  if (head) {
+    structures_ = windows::find_structures(space_, diagnostics, build_, *head, block);
+  } else {
+    structures_ = tl::unexpected(head.error());
+  }
+  if (!structures_) {
+    diagnostics.add(Level::error, "windows", structures_.error().text);
+  } else if (!map_.is_named) {
+    take_root_of_system(*head);
+  }
+}
+
+/// The kernel half is the same under each root, and System has no other half.
+void WindowsKernel::take_root_of_system(VirtAddr process_head) {
+  const auto first = space_.load<std::uint64_t>(process_head);
+  const VirtAddr system(first.value_or(0) - structures_->process_links);
+  const auto root = reader_.get(system, structures_->root);
+  if (!root) return;
+  const paging::AddressSpace space = space_at(PhysAddr(*root));
+  if (!windows::read_shared_data(space)) return;
+  map_.root = space.root();
+  map_.how += ", then DirectoryTableBase of System";
+  space_ = space;
+}
+
+void WindowsKernel::find_debugger_data(Diagnostics& diagnostics) {
+  const auto base = map_.kernel ? std::optional(map_.kernel->base) : std::nullopt;
+  const auto& crash = image_.facts().crash;
+  if (crash && crash->debugger_data) {
+    if (auto named = DebuggerData::read(space_, *crash->debugger_data, base)) {
+      debugger_data_ = std::move(*named);
+    } else {
+      diagnostics.add(Level::warning, "windows", named.error().text, crash->debugger_data->value);
+    }
+  }
+  if (!debugger_data_ && map_.kernel) debugger_data_ = DebuggerData::find(space_, *map_.kernel);
+  if (!debugger_data_) {
+    diagnostics.add(Level::warning, "windows", "the debugger's block (KDBG) was not found");
+    return;
+  }
+  diagnostics.add(Level::info, "windows",
+                  fmt::format("KDBG at {:#x}, {} bytes, {}", debugger_data_->address().value,
+                              debugger_data_->size(),
+                              debugger_data_->was_encoded() ? "decoded" : "not encoded"),
+                  debugger_data_->address().value);
+}
+
+paging::AddressSpace WindowsKernel::space_at(PhysAddr root) const {
+  return {image_.memory(), space_.mode(), root};
+}
+
+std::optional<std::string> WindowsKernel::build_lab() const {
+  constexpr std::size_t kLongest = 256;
+  const auto text =
+      debugger_data_ ? debugger_data_->pointer(DebuggerData::kNtBuildLab) : std::nullopt;
+  return text ? reader_.text_at(*text, kLongest, "NtBuildLab") : std::nullopt;
+}
+
+Result<VirtAddr> WindowsKernel::process_head() const {
+  const auto& crash = image_.facts().crash;
+  if (crash && crash->processes) return *crash->processes;
+  const auto said =
+      debugger_data_ ? debugger_data_->pointer(DebuggerData::kPsActiveProcessHead) : std::nullopt;
+  if (said) return *said;
+  return fail("windows: neither a crash header nor KDBG says where the list of processes begins");
+}
+
+Result<VirtAddr> WindowsKernel::module_head() const {
+  const auto& crash = image_.facts().crash;
+  if (crash && crash->loaded_modules) return *crash->loaded_modules;
+  const auto said =
+      debugger_data_ ? debugger_data_->pointer(DebuggerData::kPsLoadedModuleList) : std::nullopt;
+  if (said) return *said;
+  return fail("windows: neither a crash header nor KDBG says where the list of drivers begins");
+}
+
+Result<const windows::Structures*> WindowsKernel::structures() const {
+  if (!structures_) return tl::unexpected(structures_.error());
+  return &*structures_;
+}
+
+std::optional<std::uint64_t> WindowsKernel::boot_time() const {
+  const auto& crash = image_.facts().crash;
+  if (crash && crash->system_time && crash->up_time && *crash->up_time <= *crash->system_time)
+    return *crash->system_time - *crash->up_time;
+  if (!map_.shared || map_.shared->interrupt_time > map_.shared->system_time) return std::nullopt;
+  return map_.shared->system_time - map_.shared->interrupt_time;
+}
+
+const windows::Processes& WindowsKernel::processes() {
+  return processes_.get(*this);
+}
+const windows::Threads& WindowsKernel::threads() {
+  return threads_.get(*this);
+}
+const windows::Modules& WindowsKernel::modules() {
+  return modules_.get(*this);
+}
+const windows::Areas& WindowsKernel::areas() {
+  return areas_.get(*this);
+}
+const windows::Processors& WindowsKernel::processors() {
+  return processors_.get(*this);
+}
+
+}  // namespace engram::kernel

@@ -1,0 +1,91 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// The Windows kernel of an image: its address space, the layout of its structures, and the indexes
+// over its objects.
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/diagnostics.h"
+#include "base/lazy.h"
+#include "base/result.h"
+#include "image/image.h"
+#include "kernel/linux/reader.h"
+#include "kernel/windows/debugger_data.h"
+#include "kernel/windows/structures.h"
+#include "kernel/windows/windows_map.h"
+
+namespace engram::kernel {
+
+namespace windows {
+class Areas;
+class Modules;
+class Processes;
+class Processors;
+class Threads;
+}  // namespace windows
+
+class WindowsKernel {
+ public:
+  ~WindowsKernel();
+  WindowsKernel(const WindowsKernel&) = delete;
+  WindowsKernel& operator=(const WindowsKernel&) = delete;
+
+  /// Errors: no Windows in the image; the text says what was tried.
+  static Result<std::unique_ptr<WindowsKernel>> find(const image::Image& image,
+                                                     Diagnostics& diagnostics,
+                                                     windows::Search search = windows::Search::all);
+
+  [[nodiscard]] const image::Image& image() const { return image_; }
+  [[nodiscard]] const paging::AddressSpace& space() const { return space_; }
+  [[nodiscard]] paging::AddressSpace space_at(PhysAddr root) const;
+  [[nodiscard]] const windows::WindowsMap& map() const { return map_; }
+  [[nodiscard]] const Reader& reader() const { return reader_; }
+  /// Nothing if it was not found.
+  [[nodiscard]] const std::optional<windows::DebuggerData>& debugger_data() const {
+    return debugger_data_;
+  }
+  /// 0 if it is not known.
+  [[nodiscard]] std::uint32_t build() const { return build_; }
+  /// 100 ns since 1601; nothing if neither the header nor KUSER_SHARED_DATA says.
+  [[nodiscard]] std::optional<std::uint64_t> boot_time() const;
+  /// Text of NtBuildLab; nothing without KDBG or if it cannot be read.
+  [[nodiscard]] std::optional<std::string> build_lab() const;
+  /// What the debugger's block or the crash header name. Errors: neither does.
+  [[nodiscard]] Result<VirtAddr> process_head() const;
+  [[nodiscard]] Result<VirtAddr> module_head() const;
+  /// Errors: the structures of this kernel are not known; says why.
+  [[nodiscard]] Result<const windows::Structures*> structures() const;
+
+  [[nodiscard]] const windows::Processes& processes();
+  [[nodiscard]] const windows::Threads& threads();
+  [[nodiscard]] const windows::Modules& modules();
+  [[nodiscard]] const windows::Areas& areas();
+  [[nodiscard]] const windows::Processors& processors();
+
+ private:
+  WindowsKernel(const image::Image& image, Diagnostics& diagnostics, windows::WindowsMap map);
+  void find_debugger_data(Diagnostics& diagnostics);
+  void find_structures(Diagnostics& diagnostics);
+  void take_root_of_system(VirtAddr process_head);
+
+  const image::Image& image_;
+  windows::WindowsMap map_;
+  paging::AddressSpace space_;
+  Reader reader_;
+  std::uint32_t build_ = 0;
+  std::optional<windows::DebuggerData> debugger_data_;
+  Result<windows::Structures> structures_;
+
+  Lazy<windows::Processes> processes_;
+  Lazy<windows::Threads> threads_;
+  Lazy<windows::Modules> modules_;
+  Lazy<windows::Areas> areas_;
+  Lazy<windows::Processors> processors_;
+};
+
+}  // namespace engram::kernel

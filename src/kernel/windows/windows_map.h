@@ -1,0 +1,54 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// Where a Windows kernel lies in physical and virtual memory.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/diagnostics.h"
+#include "base/result.h"
+#include "image/image.h"
+#include "kernel/windows/program_image.h"
+#include "paging/address_space.h"
+
+namespace engram::kernel::windows {
+
+/// KUSER_SHARED_DATA: a page that each process sees, at the same address since Windows NT.
+struct SharedData {
+  static constexpr VirtAddr kAddress{0xFFFF'F780'0000'0000};
+
+  std::uint32_t major_version = 0, minor_version = 0;
+  std::uint32_t build = 0;  ///< 0 before Windows 10
+  std::uint32_t product_type = 0;
+  std::string system_root;           ///< "C:\Windows"
+  std::uint64_t system_time = 0;     ///< 100 ns since 1601
+  std::uint64_t interrupt_time = 0;  ///< 100 ns since boot
+};
+
+/// Nothing if what lies there is no such page.
+[[nodiscard]] std::optional<SharedData> read_shared_data(const paging::AddressSpace& space);
+
+struct WindowsMap {
+  PhysAddr root;                     ///< of the kernel's page tables
+  unsigned levels;                   ///< of these
+  std::string how;                   ///< for people: where the root was found
+  bool is_named;                     ///< by the image: else it may be that of any process
+  std::optional<SharedData> shared;  ///< nothing if the image does not have the page
+  std::optional<ProgramImage> kernel;
+};
+
+/// How far to look for a root that nothing names.
+enum class Search : std::uint8_t {
+  all,    ///< as long as there is memory
+  quick,  ///< the first 16 MiB, where the boot loader puts that of System, and no complaints
+};
+
+/// The root: what the crash header says, what the CPUs had loaded, else a page that looks like one
+/// and leads to KUSER_SHARED_DATA. Errors: none was found; the text says what was tried.
+Result<WindowsMap> find_windows_map(const image::Image& image, Diagnostics& diagnostics,
+                                    Search search);
+
+}  // namespace engram::kernel::windows
