@@ -3,14 +3,17 @@
 #include "sql/session_lookups.h"
 
 #include "kernel/linux/linux_kernel.h"
+#include "kernel/windows/windows_kernel.h"
 
 namespace engram::sql {
 namespace {
 
-/// Calls `use` with the address space at `root`, or with the kernel's own.
-template <class Use>
-auto with_space(const kernel::LinuxKernel& kernel, std::optional<PhysAddr> root, Use use) {
-  return root ? use(kernel.space_at(*root)) : use(kernel.space());
+/// The space at `root`, or the kernel's own. Errors: the image has no kernel.
+Result<paging::AddressSpace> space_of(kernel::Session& session, std::optional<PhysAddr> root) {
+  if (const auto windows = session.windows_kernel())
+    return root ? (*windows)->space_at(*root) : (*windows)->space();
+  ENGRAM_TRY(const auto* kernel, session.linux_kernel());
+  return root ? kernel->space_at(*root) : kernel->space();
 }
 
 }  // namespace
@@ -18,7 +21,7 @@ auto with_space(const kernel::LinuxKernel& kernel, std::optional<PhysAddr> root,
 GuestLookups session_lookups(kernel::Session& session) {
   GuestLookups lookups;
   lookups.ready = [&session]() -> Result<void> {
-    ENGRAM_CHECK(session.linux_kernel());
+    ENGRAM_CHECK(space_of(session, std::nullopt));
     return {};
   };
   lookups.symbol = [&session](VirtAddr address) -> std::optional<std::string> {
@@ -31,19 +34,16 @@ GuestLookups session_lookups(kernel::Session& session) {
   };
   lookups.read = [&session](VirtAddr from, std::size_t count,
                             std::optional<PhysAddr> root) -> Result<std::vector<std::byte>> {
-    ENGRAM_TRY(const auto* kernel, session.linux_kernel());
+    ENGRAM_TRY(const auto space, space_of(session, root));
     std::vector<std::byte> bytes(count);
-    const auto read = with_space(*kernel, root, [&](const paging::AddressSpace& space) {
-      return space.read_exact(from, bytes);
-    });
+    const auto read = space.read_exact(from, bytes);
     if (!read) return fail("{}", to_string(read.error()));
     return bytes;
   };
   lookups.translate = [&session](VirtAddr address,
                                  std::optional<PhysAddr> root) -> Result<PhysAddr> {
-    ENGRAM_TRY(const auto* kernel, session.linux_kernel());
-    const auto translation = with_space(
-        *kernel, root, [&](const paging::AddressSpace& space) { return space.translate(address); });
+    ENGRAM_TRY(const auto space, space_of(session, root));
+    const auto translation = space.translate(address);
     if (!translation) return fail("{}", to_string(translation.error()));
     return translation->physical;
   };

@@ -1,6 +1,9 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/core.h>
+
 #include "kernel/linux/linux_kernel.h"
+#include "kernel/windows/windows_kernel.h"
 #include "tables/table.h"
 
 namespace engram::tables {
@@ -11,11 +14,14 @@ namespace {
 struct Row {
   const image::Image* image = nullptr;
   kernel::LinuxKernel* kernel = nullptr;
+  kernel::WindowsKernel* windows = nullptr;
 };
 
 Result<Rows<Row>> open(kernel::Session& session, std::span<const KeyValue>) {
   const auto kernel = session.linux_kernel();
-  return rows_of(std::vector{Row{&session.image(), kernel ? *kernel : nullptr}});
+  const auto windows = session.windows_kernel();
+  return rows_of(
+      std::vector{Row{&session.image(), kernel ? *kernel : nullptr, windows ? *windows : nullptr}});
 }
 
 /// A column about the image itself.
@@ -24,7 +30,39 @@ auto of_image(F get) {
   return [get](const Row& row, kernel::Session&) { return cell(get(*row.image)); };
 }
 
-/// A column about the kernel: NULL if there is none.
+/// A column about either kernel: NULL if there is none.
+template <class F, class G>
+auto of_kernels(F of_linux, G of_windows) {
+  return [=](const Row& row, kernel::Session&) {
+    if (row.windows != nullptr) return cell(of_windows(*row.windows));
+    return row.kernel ? cell(of_linux(*row.kernel)) : Value{Null{}};
+  };
+}
+
+std::optional<VirtAddr> windows_base(const kernel::WindowsKernel& kernel) {
+  return kernel.map().kernel ? std::optional(kernel.map().kernel->base) : std::nullopt;
+}
+
+std::optional<PhysAddr> windows_physical_base(const kernel::WindowsKernel& kernel) {
+  const auto base = windows_base(kernel);
+  const auto found = base ? std::optional(kernel.space().translate(*base)) : std::nullopt;
+  return found && *found ? std::optional((*found)->physical) : std::nullopt;
+}
+
+/// For people.
+std::string windows_types_source(const kernel::WindowsKernel& kernel) {
+  const auto structures = kernel.structures();
+  return structures ? (*structures)->source : structures.error().text;
+}
+
+std::optional<std::string> windows_symbols_source(const kernel::WindowsKernel& kernel) {
+  const auto& block = kernel.debugger_data();
+  if (!block) return std::nullopt;
+  return fmt::format("KDBG at {:#x}{}", block->address().value,
+                     block->was_encoded() ? ", decoded" : "");
+}
+
+/// A column about a Linux kernel: NULL if there is none.
 template <class F>
 auto of_kernel(F get) {
   return [get](const Row& row, kernel::Session&) {
@@ -37,6 +75,7 @@ auto of_kernel(F get) {
 const Table& image_info_table() {
   using image::Image;
   using kernel::LinuxKernel;
+  using kernel::WindowsKernel;
   static const DataTable<Row> table(
       "image_info",
       "The image, what kind of machine it holds, and how each fact was found; one row.", 1,
@@ -60,22 +99,30 @@ const Table& image_info_table() {
            of_image([](const Image& image) { return image.memory().end(); })},
           {{"cpus", Type::integer, "CPUs whose registers the file holds."},
            of_image([](const Image& image) { return image.facts().cpus.size(); })},
-          {{"operating_system", Type::text, "`linux`; NULL if no kernel was found."},
-           of_kernel([](const LinuxKernel&) { return "linux"; })},
-          {{"architecture", Type::text, "Of the kernel."}, of_kernel([](const LinuxKernel& kernel) {
-             return to_string(kernel.map().mode.architecture);
-           })},
+          {{"operating_system", Type::text, "`linux` or `windows`; NULL if no kernel was found."},
+           of_kernels([](const LinuxKernel&) { return "linux"; },
+                      [](const WindowsKernel&) { return "windows"; })},
+          {{"architecture", Type::text, "Of the kernel."},
+           of_kernels(
+               [](const LinuxKernel& kernel) { return to_string(kernel.map().mode.architecture); },
+               [](const WindowsKernel& kernel) {
+                 return to_string(kernel.space().mode().architecture);
+               })},
           {{"page_table_levels", Type::integer, "4 or 5."},
-           of_kernel([](const LinuxKernel& kernel) { return kernel.map().mode.levels; })},
+           of_kernels([](const LinuxKernel& kernel) { return kernel.map().mode.levels; },
+                      [](const WindowsKernel& kernel) { return kernel.map().levels; })},
           {{"page_table", Type::pointer, "Physical address of the kernel's root page table."},
-           of_kernel([](const LinuxKernel& kernel) { return kernel.map().root; })},
+           of_kernels([](const LinuxKernel& kernel) { return kernel.map().root; },
+                      [](const WindowsKernel& kernel) { return kernel.map().root; })},
           {{"page_table_source", Type::text, "How it was found."},
-           of_kernel([](const LinuxKernel& kernel) { return kernel.map().how; })},
+           of_kernels([](const LinuxKernel& kernel) { return kernel.map().how; },
+                      [](const WindowsKernel& kernel) { return kernel.map().how; })},
           {{"kernel_base", Type::pointer, "Virtual address at which the kernel image begins."},
-           of_kernel([](const LinuxKernel& kernel) { return kernel.map().image.front().start; })},
+           of_kernels([](const LinuxKernel& kernel) { return kernel.map().image.front().start; },
+                      windows_base)},
           {{"kernel_physical_base", Type::pointer, "Physical address at which it begins."},
-           of_kernel(
-               [](const LinuxKernel& kernel) { return kernel.map().image.front().physical; })},
+           of_kernels([](const LinuxKernel& kernel) { return kernel.map().image.front().physical; },
+                      windows_physical_base)},
           {{"kaslr_shift", Type::pointer,
             "Distance of the image from the address that it was linked for; 0 without KASLR."},
            of_kernel([](const LinuxKernel& kernel) { return kernel.layout().kaslr_shift; })},
@@ -87,9 +134,12 @@ const Table& image_info_table() {
           {{"direct_map_source", Type::text, "How it was found."},
            of_kernel([](const LinuxKernel& kernel) { return kernel.layout().direct_map_source; })},
           {{"types_source", Type::text, "Where structure layouts come from."},
-           of_kernel([](const LinuxKernel& kernel) { return kernel.types_source(); })},
+           of_kernels([](const LinuxKernel& kernel) { return kernel.types_source(); },
+                      windows_types_source)},
           {{"symbols_source", Type::text, "Where symbols come from."},
-           of_kernel([](const LinuxKernel& kernel) { return kernel.symbols_source(); })},
+           of_kernels(
+               [](const LinuxKernel& kernel) { return std::optional(kernel.symbols_source()); },
+               windows_symbols_source)},
           {{"vmcoreinfo", Type::text, "The kernel's VMCOREINFO, from a note or from its memory."},
            of_kernel([](const LinuxKernel& kernel) { return kernel.vmcoreinfo(); })},
       },

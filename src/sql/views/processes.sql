@@ -12,15 +12,15 @@
 -- egid: effective group id
 -- suid: saved user id
 -- sgid: saved group id
--- on_disk: 1 if the executable still has a name, 0 if it was deleted, -1 if there is none
+-- on_disk: 1 if the executable still has a name, 0 if it was deleted, -1 if there is none; NULL on Windows
 -- start_time: Unix time in seconds
 -- parent: parent process
 -- pgroup: process group
 -- threads: number of threads
 -- session: session
 -- tty: controlling terminal
--- virtual_address: the task_struct of its first thread: the key to join on
--- type: `thread_group_leader` or `kthread`
+-- virtual_address: the task_struct of its first thread, or the EPROCESS: the key to join on
+-- type: `thread_group_leader` or `kthread`; `process` on Windows
 -- ppid: process that gets its signals: the tracer while traced
 -- tgid: the same as pid
 -- comm: the same as name
@@ -35,8 +35,8 @@ CREATE VIEW processes AS
 SELECT
   pid, comm AS name, binary_path AS path, command_line AS cmdline, state, cwd, root,
   uid, gid, euid, egid, suid, sgid,
-  CASE WHEN binary_path IS NULL THEN -1 WHEN binary_path LIKE '% (deleted)' THEN 0 ELSE 1 END AS on_disk,
-  ((SELECT boot_time_ns FROM boot_time) + start_boottime) / 1000000000 AS start_time,
+  CASE WHEN type = 'process' THEN NULL WHEN binary_path IS NULL THEN -1 WHEN binary_path LIKE '% (deleted)' THEN 0 ELSE 1 END AS on_disk,
+  coalesce(create_time, ((SELECT boot_time_ns FROM boot_time) + start_boottime) / 1000000000) AS start_time,
   real_ppid AS parent, pgid AS pgroup, threads, sid AS session, tty,
   virtual_address, type, ppid, tgid, comm, binary_path, command_line, environment, page_table,
   exit_code, nspid, start_boottime

@@ -18,7 +18,7 @@ Result<Rows<Row>> open(kernel::Session& session, std::span<const KeyValue>) {
 
 }  // namespace
 
-const Table& boot_time_table() {
+const Table& linux_boot_time_table() {
   static const DataTable<Row> table(
       "boot_time", "When the machine was started, by the kernel's own clock; one row.", 1,
       {

@@ -128,7 +128,7 @@ Result<Rows<Mapping>> open(Session& session, std::span<const KeyValue> values) {
 
 }  // namespace
 
-const Table& memory_mappings_table() {
+const Table& linux_memory_mappings_table() {
   static const DataTable<Mapping> table(
       "memory_mappings",
       "What is mapped into processes, as /proc/PID/maps lists it, once for each memory descriptor, "

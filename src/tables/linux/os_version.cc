@@ -17,7 +17,7 @@ Result<Rows<Utsname>> open(kernel::Session& session, std::span<const KeyValue>) 
 
 }  // namespace
 
-const Table& os_version_table() {
+const Table& linux_os_version_table() {
   static const DataTable<Utsname> table(
       "os_version", "The kernel, as uname prints it in the initial UTS namespace; one row.", 1,
       {

@@ -262,7 +262,7 @@ Result<Rows<Task>> open(Session& session, std::span<const KeyValue> values) {
 
 }  // namespace
 
-const Table& tasks_table() {
+const Table& linux_tasks_table() {
   static const DataTable<Task> table("tasks",
                                      "Every thread, once, from two independent sources: "
                                      "`source` says which of them have it.",
