@@ -1,0 +1,172 @@
+# SPDX-FileCopyrightText: engram contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Writes a synthetic machine as a crash dump or as a raw image; and damages dumps."""
+import itertools
+import struct
+
+from guest import EPOCH
+from memory import PAGE
+
+HEADER = 0x2000
+TYPES = (1, 5, 6, 8, 9, 10)
+BUGCHECK = 0x1000_007E
+
+
+def runs_of(frames):
+    """[first, number] of each run of consecutive frames."""
+    runs = []
+    for frame in sorted(frames):
+        if runs and runs[-1][0] + runs[-1][1] == frame:
+            runs[-1][1] += 1
+        else:
+            runs.append([frame, 1])
+    return runs
+
+
+def header(guest, kind, size, registers=True):
+    data = bytearray(b"PAGE" * (HEADER // 4))
+    put = lambda offset, layout, *values: struct.pack_into("<" + layout, data, offset, *values)
+    process = next(p for p in guest.truth["processes"] if p["pid"] == 4)
+    put(0x04, "4sII", b"DU64", 15, guest.layout.number)
+    put(0x10, "QQQQ", int(process["page_table"], 16) | 2, guest.pfn_database, guest.module_list, guest.process_list)
+    put(0x30, "IIII", 0x8664, 2, BUGCHECK, 0)
+    put(0x40, "QQQQ", 0xFFFF_FFFF_C000_0005, guest.truth_start(), 0xFFFF_F90A_0000_1000, 0xFFFF_F90A_0000_2000)
+    put(0x80, "Q", guest.debugger_data)
+    if registers:
+        data[0x348:0xF00] = guest.context(0).ljust(0xF00 - 0x348, b"\0")
+    put(0xF00, "IIQQII", 0x8000_0003, 0, 0, guest.truth_start(), 1, 0)
+    put(0xF20, "Q", 7)
+    put(0xF98, "I", kind)
+    put(0xFA0, "QQ", size, EPOCH + 8000)
+    data[0xFB0:0xFB0 + 16] = b"made for a test\0"
+    put(0x1030, "Q", 123_456_789_0)
+    put(0x103C, "4I", 0, 1, 0x110, 0)
+    put(0x1050, "II", 0, 17)
+    return data
+
+
+def facts():
+    """What crash_dump says of header()."""
+    return {"bugcheck_code": BUGCHECK, "bugcheck_name": "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED", "machine": "AMD64",
+            "processors": 2, "exception_code": 0x8000_0003, "exception_name": "STATUS_BREAKPOINT",
+            "comment": "made for a test", "up_time": 123, "boot_id": 17}
+
+
+def description(kind, runs):
+    """What stands between the header and the pages."""
+    pages = sum(count for _, count in runs)
+    if kind in (5, 6):
+        bits = (runs[-1][0] + runs[-1][1]) + 3  # not a multiple of 8
+        bitmap = bytearray(-(-bits // 8))
+        for first, count in runs:
+            for frame in range(first, first + count):
+                bitmap[frame // 8] |= 1 << frame % 8
+        first_page = -(-(HEADER + 0x38 + len(bitmap)) // PAGE) * PAGE
+        head = (b"FDMP" if kind == 5 else b"SDMP") + b"DUMP" + bytes(24) + struct.pack("<QQQ", first_page, pages, bits)
+        return (head + bitmap).ljust(first_page - HEADER, b"\0")
+    if kind in (8, 9, 10):
+        metadata = 0x10 + (len(runs) + 1) * 16
+        total = struct.pack("<IHHQ", len(runs), 0, 0, pages) if kind == 10 else bytes(16)
+        table = b"".join(struct.pack("<QQ", *run) for run in runs)
+        head = struct.pack("<I4s4sIQQ", 0x40, b"RDMP", b"DUMP", 0, metadata, 0x2020 + metadata) + total
+        return (head + table).ljust(0x20 + metadata, b"\0")
+    return b""
+
+
+def dump(guest, kind):
+    """Bytes of a dump of this type."""
+    frames = [frame for frame in guest.physical.frames if frame not in guest.withheld]
+    runs = runs_of(frames)
+    middle = description(kind, runs)
+    size = HEADER + len(middle) + len(frames) * PAGE
+    head = header(guest, kind, size)
+    if kind == 1:
+        struct.pack_into("<IIQ", head, 0x88, len(runs), 0, len(frames))
+        struct.pack_into(f"<{2 * len(runs)}Q", head, 0x98, *itertools.chain(*runs))
+    return b"".join([head, middle, *(guest.physical.page(frame) for frame in frames)])
+
+
+def triage(guest):
+    """A small dump: no pages, but lists and pieces of virtual memory."""
+    drivers, unloaded = guest.truth["drivers"], guest.truth["unloaded_drivers"]
+    driver_list = HEADER + 0x80
+    names = driver_list + 0x90 * len(drivers)
+    entries, pool = b"", b""
+    for driver in drivers:
+        name = driver["name"].encode("utf-16-le")
+        entry = bytearray(0x90)
+        struct.pack_into("<I", entry, 0, names + len(pool))
+        base, start = int(driver["base_address"], 16), int(driver["entry_point"], 16)
+        struct.pack_into("<QQI", entry, 8 + 0x30, base, start, driver["size"])
+        struct.pack_into("<I", entry, 8 + 0x80, driver["timestamp"])
+        entries += entry
+        pool += (struct.pack("<I", len(name) // 2) + name + b"\0\0").ljust(-(-(len(name) + 6) // 8) * 8, b"\0")
+    unloaded_at = names + len(pool)
+    table = struct.pack("<Q", len(unloaded))
+    for driver in unloaded:
+        name = driver["name"].encode("utf-16-le")[:24]
+        start, end = int(driver["start_address"], 16), int(driver["end_address"], 16)
+        table += struct.pack("<HH12x24sQQ", len(name), 24, name, start, end)
+    valid = unloaded_at + len(table)
+    head = bytearray(0x80)
+    struct.pack_into("<6I", head, 0, 0, valid + 4, valid, 0x348, 0xF00, 0)
+    struct.pack_into("<I", head, 0x18, unloaded_at)
+    struct.pack_into("<II", head, 0x30, driver_list, len(drivers))
+    return header(guest, 4, valid + 4) + head + entries + pool + table + b"TRGD"
+
+
+def write_raw(guest, file):
+    """Holes are zeros: they take no room on the disk."""
+    for frame in guest.physical.frames:
+        if frame not in guest.withheld:
+            file.seek(frame * PAGE)
+            file.write(guest.physical.page(frame))
+
+
+def _put(offset, layout, *values):
+    def change(data):
+        struct.pack_into("<" + layout, data, offset, *values)
+        return data
+    return change
+
+
+def _cut(size):
+    return lambda data: data[:size]
+
+
+def _grow_page_count(data):
+    count, = struct.unpack_from("<Q", data, 0x2028)
+    struct.pack_into("<Q", data, 0x2028, count - 5)
+    return data
+
+
+# Name: (type, change, what engram says: part of an error, or of a diagnostics row if the dump is used).
+DAMAGE = {
+    "signature": (1, _put(0, "4s", b"XAGE"), ("error", "no root of page tables")),
+    "valid-dump": (1, _put(4, "4s", b"XXXX"), ("error", "no root of page tables")),
+    "type-unknown": (1, _put(0xF98, "I", 0x77), ("error", "type 0x77")),
+    "type-header-only": (1, _put(0xF98, "I", 3), ("error", "type 0x3")),
+    "short-header": (1, _cut(0x1800), ("error", "its header alone has 8192")),
+    "runs-many": (1, _put(0x88, "I", 0xFFFF), ("error", "65535 runs")),
+    "runs-filler": (1, _put(0x88, "4s8s", b"PAGE", b"PAGEPAGE"), ("error", "not filled in")),
+    "run-huge": (1, _put(0xA0, "Q", 1 << 60), ("error", "run 0")),
+    "run-twice": (1, _put(0xA8, "Q", 1), ("warning", "overlaps an earlier one")),
+    "run-at-end": (1, _put(0x98, "Q", (1 << 64) - 2), ("error", "run 0")),
+    "run-pages-cut": (1, _cut(0x20_0000), ("cut", None)),
+    "page-count": (1, _put(0x90, "Q", 3), ("warning", "pages are declared")),
+    "bitmap-signature": (5, _put(0x2000, "4s", b"XXXX"), ("error", "bitmap")),
+    "bitmap-first-page": (5, _put(0x2020, "Q", 1 << 62), ("error", "the file ends at")),
+    "bitmap-first-page-low": (5, _put(0x2020, "Q", 0x2010), ("error", "before the end 0x22059 of the headers")),
+    "bitmap-bits": (5, _put(0x2030, "Q", 1 << 60), ("error", "at most 0x80000000")),
+    "bitmap-present": (6, _put(0x2028, "Q", 3), ("warning", "declare")),
+    "bitmap-pages-cut": (6, _cut(0x20_0000), ("cut", None)),
+    "ranges-signature": (8, _put(0x2004, "4s", b"XXXX"), ("error", "no header of ranges")),
+    "ranges-metadata": (8, _put(0x2010, "Q", 8), ("error", "a multiple of 16")),
+    "ranges-count": (8, _put(0x2038, "Q", 1 << 60), ("error", "exceed 2^64 bytes")),
+    "ranges-page": (8, _put(0x2030, "Q", 1 << 60), ("error", "exceed 2^64 bytes")),
+    "ranges-pages-cut": (9, _cut(0x20_0000), ("cut", None)),
+    "ranges-total": (10, _grow_page_count, ("error", "are left of a total")),
+    "root": (1, _put(0x10, "Q", 0x7777_7000), ("warning", "root 0x77777000 does not lead to KUSER_SHARED_DATA")),
+    "encrypted": (1, _put(0x1050, "I", 1 << 8), ("error", "encrypted")),
+}
+assert len(DAMAGE) == 26

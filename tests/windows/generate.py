@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+# SPDX-FileCopyrightText: engram contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Writes synthetic Windows machines as dumps, each with what is true of it beside.
+
+generate.py FOLDER [--build 19041] [--types 1,5,raw] [--encoded]
+"""
+import argparse
+import json
+import pathlib
+
+import dump
+from guest import Guest
+
+
+def write(folder, build, kinds, encoded=False):
+    """Files by type."""
+    guest = Guest(build, encoded)
+    truth = {**guest.truth, "crash_dump": dump.facts()}
+    (folder / "truth.json").write_text(json.dumps(truth, indent=1), encoding="utf-8")
+    files = {}
+    for kind in kinds:
+        files[kind] = folder / f"{build}-{kind}.{'raw' if kind == 'raw' else 'dmp'}"
+        with files[kind].open("wb") as file:
+            if kind == "raw":
+                dump.write_raw(guest, file)
+            else:
+                file.write(dump.dump(guest, kind))
+    return guest, files
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--build", type=int, default=19041)
+    parser.add_argument("--types", default=",".join(map(str, dump.TYPES)))
+    parser.add_argument("--encoded", action="store_true", help="the debugger's block as it is before a crash")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    kinds = [kind if kind == "raw" else int(kind) for kind in options.types.split(",")]
+    write(options.folder, options.build, kinds, options.encoded)
+
+
+if __name__ == "__main__":
+    main()
