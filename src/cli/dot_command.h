@@ -31,6 +31,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/command.h"
 #include "cli/console.h"
 #include "cli/interrupts.h"
 #include "cli/open_image.h"
@@ -99,12 +100,13 @@ DotOutcome print(DotContext& context, std::string_view text);
 
 [[nodiscard]] RunFailure interrupted();
 
+/// An error that is about the image, unless it is one of usage.
 template <class... Args>
 [[nodiscard]] tl::unexpected<RunFailure> failed_with(int exit_code,
                                                      fmt::format_string<Args...> text,
                                                      Args&&... args) {
   return tl::unexpected(
-      RunFailure{exit_code, fmt::format(text, std::forward<Args>(args)...), false});
+      RunFailure{exit_code, fmt::format(text, std::forward<Args>(args)...), exit_code == kUsage});
 }
 
 /// The text without blanks at both ends.

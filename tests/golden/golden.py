@@ -14,6 +14,7 @@ import pathlib
 import sys
 
 import accepted
+import check_commands
 import check_files
 import check_image
 import check_kallsyms
@@ -36,6 +37,9 @@ CHECKS = {
     "boot_time": check_system.boot_time,
     "diagnostics": check_system.diagnostics,
     "dmesg": check_log.dmesg,
+    "task_tree": check_commands.task_tree,
+    "system_version": check_commands.system_version,
+    "carve": check_commands.carve,
     "kallsyms": check_kallsyms.kallsyms,
     "symbol_functions": check_kallsyms.symbol_functions,
     "tasks": check_tasks.tasks,

@@ -44,6 +44,14 @@ class Program:
         """The rows as dictionaries; addresses are "0x..." text."""
         return json.loads(self.run(sql))
 
+    def command(self, line):
+        """What a dot command prints; Failed if it does not."""
+        done = subprocess.run([self.engram, "command", self.image, line], capture_output=True, encoding="utf-8",
+                              check=False)
+        if done.returncode != 0:
+            raise Failed(f"{line}: exit code {done.returncode}: {done.stderr}")
+        return done.stdout
+
     def one(self, sql):
         """The only row."""
         rows = self.query(sql)

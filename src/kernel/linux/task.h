@@ -117,6 +117,14 @@ class Tasks {
   [[nodiscard]] std::optional<std::uint32_t> credential(VirtAddr task, Credential which) const;
   [[nodiscard]] std::optional<Terminal> terminal(VirtAddr task) const;
 
+  /// The task_struct of whoever is told when the process ends: its tracer while it is traced.
+  [[nodiscard]] std::optional<VirtAddr> parent(VirtAddr task) const {
+    return reader_.follow(task, parent_);
+  }
+  /// That of whoever started the process, or has it since that one ended.
+  [[nodiscard]] std::optional<VirtAddr> real_parent(VirtAddr task) const {
+    return reader_.follow(task, real_parent_);
+  }
   /// The task_struct of the first thread of the process.
   [[nodiscard]] std::optional<VirtAddr> leader(VirtAddr task) const {
     return reader_.follow(task, group_leader_);

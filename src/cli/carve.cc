@@ -1,0 +1,163 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/carve.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "paging/format.h"
+
+namespace engram::cli {
+namespace {
+
+using paging::Fault;
+using paging::Reason;
+
+constexpr std::uint64_t kChunk = 1 * kMiB;
+
+PartKind kind_of(const Fault& fault) {
+  switch (fault.reason) {
+    case Reason::non_canonical:
+      return PartKind::not_an_address;
+    case Reason::not_present:
+      return fault.entry == 0 ? PartKind::unmapped : PartKind::not_present;
+    case Reason::reserved_bits:
+      return PartKind::damaged;
+    case Reason::table_absent:
+    case Reason::table_unreadable:
+      return PartKind::table_absent;
+    case Reason::page_absent:
+    case Reason::page_unreadable:
+      break;
+  }
+  return PartKind::page_absent;
+}
+
+/// The last address of which the fault says the same.
+std::uint64_t last_of(const Fault& fault, paging::Mode mode) {
+  const std::uint64_t at = fault.address.value;
+  if (fault.reason == Reason::non_canonical) {
+    // From the middle of all addresses up to the upper half, which has as many as the lower one.
+    const std::uint64_t half =
+        paging::entry_span(std::min(mode.levels, paging::kMaxLevels) + 1) / 2;
+    const std::uint64_t upper = 0 - half;
+    return at < upper ? upper - 1 : ~std::uint64_t{0};
+  }
+  const std::uint64_t span = fault.level == 0 ? kPageSize : paging::entry_span(fault.level);
+  return at | (span - 1);
+}
+
+/// Those of `bytes`, which begin at `at`, that lie on the first of their pages.
+Bytes first_page(VirtAddr at, Bytes bytes) {
+  const std::uint64_t in_page = kPageSize - at.value % kPageSize;
+  return bytes.first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), in_page)));
+}
+
+bool is_zeros(Bytes bytes) {
+  return bytes[0] == std::byte{0} &&
+         std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
+}
+
+class Carver {
+ public:
+  Carver(const paging::AddressSpace& space, image::Sink& sink)
+      : space_(space), sink_(sink), buffer_(kChunk) {}
+
+  /// One step from `at`: the number of bytes, of at most `most`, that it went on.
+  Result<std::uint64_t> step(VirtAddr at, std::uint64_t most) {
+    // Steps end at multiples of the chunk, so that pages are not torn.
+    const std::uint64_t room = kChunk - at.value % kChunk;
+    const auto wanted = static_cast<std::size_t>(std::min(most, room));
+    const auto read = space_.read(at, MutableBytes(buffer_).first(wanted));
+    if (read.count != 0) {
+      ENGRAM_CHECK(write(at, Bytes(buffer_).first(read.count)));
+      note(at, read.count, PartKind::copied);
+      return std::uint64_t{read.count};
+    }
+    const std::uint64_t left = last_of(*read.fault, space_.mode()) - at.value;
+    const std::uint64_t size = std::min(most - 1, left) + 1;
+    ENGRAM_CHECK(sink_.zeros(size));
+    note(at, size, kind_of(*read.fault));
+    return size;
+  }
+
+  Carved done() { return std::move(carved_); }
+
+ private:
+  /// Pages of zeros need no room in the file.
+  Result<void> write(VirtAddr at, Bytes bytes) {
+    while (!bytes.empty()) {
+      const bool is_zero = is_zeros(first_page(at, bytes));
+      std::size_t count = 0;
+      while (count < bytes.size()) {
+        const Bytes page = first_page(at + count, bytes.subspan(count));
+        if (is_zeros(page) != is_zero) break;
+        count += page.size();
+      }
+      if (is_zero) {
+        ENGRAM_CHECK(sink_.zeros(count));
+      } else {
+        ENGRAM_CHECK(sink_.write(bytes.first(count)));
+      }
+      bytes = bytes.subspan(count);
+      at = at + count;
+    }
+    return {};
+  }
+
+  void note(VirtAddr at, std::uint64_t size, PartKind kind) {
+    if (kind == PartKind::copied) carved_.copied += size;
+    if (!carved_.parts.empty() && last_kind_ == kind) {
+      if (carved_.further_parts == 0) carved_.parts.back().size += size;
+      return;
+    }
+    last_kind_ = kind;
+    if (carved_.parts.size() == Carved::kMostParts) {
+      ++carved_.further_parts;
+    } else {
+      carved_.parts.push_back({at, size, kind});
+    }
+  }
+
+  const paging::AddressSpace& space_;
+  image::Sink& sink_;
+  std::vector<std::byte> buffer_;
+  PartKind last_kind_ = PartKind::copied;
+  Carved carved_;
+};
+
+}  // namespace
+
+const char* to_string(PartKind kind) {
+  switch (kind) {
+    case PartKind::copied:
+      return "copied";
+    case PartKind::unmapped:
+      return "not mapped";
+    case PartKind::not_present:
+      return "not present: swapped out, or without any access";
+    case PartKind::damaged:
+      return "page-table entry with reserved bits set";
+    case PartKind::not_an_address:
+      return "no address of this paging mode";
+    case PartKind::table_absent:
+      return "page table not in the image";
+    case PartKind::page_absent:
+      return "page not in the image";
+  }
+  return "unknown";
+}
+
+Result<std::optional<Carved>> carve(const paging::AddressSpace& space, VirtAddr start,
+                                    std::uint64_t size, image::Sink& sink,
+                                    const std::function<bool()>& is_interrupted) {
+  Carver carver(space, sink);
+  for (std::uint64_t done = 0; done < size;) {
+    if (is_interrupted()) return std::optional<Carved>();
+    ENGRAM_TRY(const std::uint64_t more, carver.step(start + done, size - done));
+    done += more;
+  }
+  return std::optional(carver.done());
+}
+
+}  // namespace engram::cli
