@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 
 #include <algorithm>
+#include <cctype>
 
 #include "sql/database_state.h"
 #include "sql/virtual_table.h"
@@ -74,6 +75,23 @@ Result<void> add_views(DatabaseState& state) {
   return {};
 }
 
+/// Puts the text in double quotes at `offset` into single ones, if it cannot be the name of a
+/// column:
+/// "%ssh%", as queries written for mquire have it. Names stay an error: they may be misspelt.
+bool requote(std::string& sql, std::size_t offset) {
+  if (offset >= sql.size() || sql[offset] != '"') return false;
+  const std::size_t end = sql.find('"', offset + 1);
+  if (end == std::string::npos) return false;
+  if (end + 1 < sql.size() && sql[end + 1] == '"') return false;
+  const std::string_view text = std::string_view(sql).substr(offset + 1, end - offset - 1);
+  const bool is_name = std::all_of(text.begin(), text.end(), [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == ' ';
+  });
+  if (is_name || text.find('\'') != std::string_view::npos) return false;
+  sql[offset] = sql[end] = '\'';
+  return true;
+}
+
 }  // namespace
 
 void DatabaseState::Closer::operator()(sqlite3* opened) const {
@@ -132,6 +150,7 @@ Result<std::optional<Query>, QueryError> Database::prepare_next(std::string_view
   if (const auto nul = sql.find('\0', std::min(at, sql.size())); nul != std::string_view::npos) {
     return tl::unexpected(QueryError{{"the SQL text contains a NUL byte"}, nul});
   }
+  std::string requoted;  // as long as sql, so that places stay what they are
   while (at < sql.size()) {
     const char* begin = sql.data() + at;
     const char* tail = begin;
@@ -139,7 +158,15 @@ Result<std::optional<Query>, QueryError> Database::prepare_next(std::string_view
     const int result = sqlite3_prepare_v3(state_->connection.get(), begin,
                                           static_cast<int>(sql.size() - at), 0, &prepared, &tail);
     Query::Statement statement(prepared, Query::Finalizer{state_.get()});
-    if (result != SQLITE_OK) return tl::unexpected(prepare_error(*state_, sql, at));
+    if (result != SQLITE_OK) {
+      QueryError error = prepare_error(*state_, sql, at);
+      if (requoted.empty()) requoted = sql;
+      if (!error.offset || !requote(requoted, *error.offset)) {
+        return tl::unexpected(std::move(error));
+      }
+      sql = requoted;
+      continue;
+    }
     at += static_cast<std::size_t>(tail - begin);
     if (statement) return std::optional(Query(std::move(statement)));
     if (tail == begin) break;

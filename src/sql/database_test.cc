@@ -110,6 +110,13 @@ class DatabaseTest : public testing::Test {
   std::unique_ptr<Database> database_;
 };
 
+TEST_F(DatabaseTest, TextInDoubleQuotesIsTextIfItCannotBeAName) {
+  EXPECT_THAT(rows("SELECT pid FROM tasks WHERE comm LIKE \"%hd%\" OR comm = \"a.b\"; SELECT 7"),
+              ElementsAre("3", "3", "7"));
+  EXPECT_THAT(rows("SELECT \"it's %\" FROM tasks"), ElementsAre(HasSubstr("single quotes")));
+  EXPECT_THAT(rows("SELECT \"%a\"\"\" FROM tasks"), ElementsAre(HasSubstr("no such column")));
+}
+
 TEST_F(DatabaseTest, SelectStarIsInDeclaredOrderWithoutHiddenColumns) {
   auto query = database_->prepare("SELECT * FROM tasks");
   ASSERT_TRUE(query);
