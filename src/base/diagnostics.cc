@@ -17,6 +17,11 @@ void Diagnostics::add(Level level, std::string component, std::string message,
       {std::chrono::system_clock::now(), level, std::move(component), std::move(message), address});
 }
 
+void Diagnostics::set_capacity(std::size_t capacity) {
+  const std::lock_guard lock(mutex_);
+  capacity_ = capacity;
+}
+
 std::vector<Diagnostic> Diagnostics::rows() const {
   const std::lock_guard lock(mutex_);
   return rows_;

@@ -35,13 +35,16 @@ class Diagnostics {
   void add(Level level, std::string component, std::string message,
            std::optional<std::uint64_t> address = std::nullopt);
 
+  /// From now on; rows that are there already stay.
+  void set_capacity(std::size_t capacity);
+
   [[nodiscard]] std::vector<Diagnostic> rows() const;
   /// Rows not kept because the log was full.
   [[nodiscard]] std::uint64_t dropped() const;
 
  private:
-  const std::size_t capacity_;
   mutable std::mutex mutex_;
+  std::size_t capacity_;
   std::vector<Diagnostic> rows_;
   std::uint64_t dropped_ = 0;
 };

@@ -3,8 +3,11 @@
 #include "cli/open_image.h"
 
 #include <CLI/Validators.hpp>
+#include <filesystem>
 
+#include "cli/autostart.h"
 #include "cli/input.h"
+#include "cli/line_editor.h"
 #include "cli/progress.h"
 #include "image/raw_ranges.h"
 #include "kernel/live.h"
@@ -40,6 +43,22 @@ void add_image_arguments(CLI::App& command, ImageSource& source) {
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
       ->type_name("SIZE")
       ->needs(live);
+  auto* config =
+      command
+          .add_option("--config", source.config, "Settings, in place of those in ~/.config/engram")
+          ->type_name("FILE");
+  command
+      .add_flag("--no-config", source.no_config,
+                "Neither settings nor autostart files from ~/.config/engram")
+      ->excludes(config);
+  command
+      .add_option(
+          "--autostart", source.autostart,
+          "A folder of SQL files to be run first, besides ~/.config/engram/autostart; may be "
+          "given several times")
+      ->type_name("FOLDER")
+      ->expected(1)
+      ->check(CLI::ExistingDirectory);
 }
 
 namespace {
@@ -51,6 +70,16 @@ Result<std::string> ranges_text(const std::string& argument) {
       dash != std::string::npos && argument.find_first_not_of("0123456789abcdefABCDEFxX ") == dash;
   if (is_list) return argument;
   return read_file(argument);
+}
+
+/// The user's own file need not exist; one that is named must.
+Result<Config> config_of(const ImageSource& source) {
+  if (!source.config.empty()) return read_config(source.config);
+  const std::string folder = config_folder();
+  if (source.no_config || folder.empty()) return Config();
+  const std::string path = folder + "/config.toml";
+  std::error_code error;
+  return std::filesystem::exists(path, error) || error ? read_config(path) : Config();
 }
 
 Result<std::unique_ptr<kernel::Session>> open_session(const ImageSource& source,
@@ -72,6 +101,7 @@ Result<std::unique_ptr<kernel::Session>> open_session(const ImageSource& source,
 }  // namespace
 
 Result<OpenImage> OpenImage::open(const ImageSource& source, const Console& console) {
+  ENGRAM_TRY(Config config, config_of(source));
   const std::string& path = source.path;
   auto session = open_session(source, console);
   if (!session) return fail("{}", about(path, session.error().text));
@@ -81,12 +111,44 @@ Result<OpenImage> OpenImage::open(const ImageSource& source, const Console& cons
   OpenImage open;
   open.path_ = path;
   open.session_ = std::move(*session);
+  if (const auto most = config.diagnostics_max_entries) {
+    open.session_->diagnostics().set_capacity(static_cast<std::size_t>(*most));
+  }
+  open.config_ = std::move(config);
+  if (const std::string folder = config_folder(); !source.no_config && !folder.empty()) {
+    open.autostart_.push_back(folder + "/autostart");
+  }
+  open.autostart_.insert(open.autostart_.end(), source.autostart.begin(), source.autostart.end());
   auto database =
       sql::Database::create(*open.session_, tables::all_tables(),
                             {sql::session_lookups(*open.session_), sql::embedded_views()});
   if (!database) return fail("{}", about(path, database.error().text));
   open.database_ = std::move(*database);
   return open;
+}
+
+std::string OpenImage::format(const std::string& given) const {
+  return given.empty() ? config_.format.value_or("table") : given;
+}
+
+std::string OpenImage::history_path() const {
+  return config_.history ? *config_.history : default_history_path();
+}
+
+void OpenImage::run_autostart(const Console& console) {
+  const Architecture architecture = session_->image().facts().architecture;
+  // Images whose header does not say are of the only architecture that can be looked into.
+  const Architecture known =
+      architecture == Architecture::unknown ? Architecture::x86_64 : architecture;
+  std::vector<std::string> problems;
+  for (const auto& folder : autostart_) {
+    for (const auto& file : autostart_files(folder, known, problems)) {
+      if (const auto done = run_sql_file(*database_, file); !done) {
+        problems.push_back(done.error().text);
+      }
+    }
+  }
+  for (const auto& problem : problems) console.warning("autostart: " + problem);
 }
 
 bool OpenImage::report_damage(const Console& console) const {
@@ -107,9 +169,9 @@ bool OpenImage::report_damage(const Console& console) const {
   }
   if (const auto pages = session_->image().page_problems(); !pages.empty()) {
     is_whole = false;
-    console.warning(about(path_, fmt::format("{} page{} of the image could not be unpacked: {}",
-                                             pages.size(), pages.size() == 1 ? "" : "s",
-                                             pages[0].text)));
+    console.warning(
+        about(path_, fmt::format("{} page{} of the image could not be unpacked: {}", pages.size(),
+                                 pages.size() == 1 ? "" : "s", pages[0].text)));
   }
   if (objects == 0) return is_whole;
   console.warning(about(path_, fmt::format("{} object{} could not be read in full: SELECT * FROM "

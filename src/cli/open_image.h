@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cli/config.h"
 #include "cli/console.h"
 #include "kernel/session.h"
 #include "sql/database.h"
@@ -25,21 +26,34 @@ struct ImageSource {
   std::optional<std::uint64_t> below_4g;  ///< bytes; for a live one
   std::vector<std::string> parts;         ///< the other files of a dump that was split
   std::string ranges;                     ///< a list, or a file that has one; empty: none
+  std::string config;                     ///< a file in place of the user's own; empty: that one
+  bool no_config = false;              ///< neither the user's own file nor their autostart folder
+  std::vector<std::string> autostart;  ///< further folders
 };
 
-/// Adds IMAGE, --with, --ranges, --live and --below-4g, which fill in `source`.
+/// Adds IMAGE, --with, --ranges, --live, --below-4g, --config, --no-config and --autostart, which
+/// fill in `source`.
 void add_image_arguments(CLI::App& command, ImageSource& source);
 
 class OpenImage {
  public:
   /// Prints what a user should know about the image (that it is cut, say) as warnings.
-  /// Errors: those of Image::open(), parse_ranges() or kernel::open_live(), and Database::create(); the text begins
-  /// with the path.
+  /// Errors: those of Image::open(), parse_ranges() or kernel::open_live(), and Database::create();
+  /// the text begins with the path. Those of read_config().
   static Result<OpenImage> open(const ImageSource& source, const Console& console);
 
   [[nodiscard]] const image::Image& image() const { return session_->image(); }
   [[nodiscard]] sql::Database& database() { return *database_; }
   [[nodiscard]] kernel::Session& session() { return *session_; }
+
+  /// `given` if it is not empty, else the format that the user has set, else table.
+  [[nodiscard]] std::string format(const std::string& given) const;
+  /// The file of the shell's history; empty: none.
+  [[nodiscard]] std::string history_path() const;
+
+  /// Runs the user's SQL files (autostart.h). One that fails is a warning: what it would have made
+  /// is missed by who uses it.
+  void run_autostart(const Console& console);
 
   /// Says after an answer what may be missing from it: that there is no kernel, that the kernel has
   /// more memory than the image, how many objects could not be read. True if there is nothing to
@@ -49,6 +63,8 @@ class OpenImage {
  private:
   OpenImage() = default;
   std::string path_;
+  Config config_;
+  std::vector<std::string> autostart_;  ///< folders
   std::unique_ptr<kernel::Session> session_;
   std::unique_ptr<sql::Database> database_;  ///< borrows the session
 };

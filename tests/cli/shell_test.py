@@ -99,7 +99,7 @@ class TerminalTest(unittest.TestCase):
             file.truncate(2 << 20)
         self.state = os.path.join(self.folder.name, "state")
         self.environment = {"TERM": "xterm", "LC_ALL": "C.UTF-8", "HOME": self.folder.name,
-                            "XDG_STATE_HOME": self.state}
+                            "XDG_STATE_HOME": self.state, "XDG_CONFIG_HOME": os.path.join(self.folder.name, "config")}
 
     def start(self, *arguments):
         terminal = Terminal(arguments, self.environment)

@@ -24,6 +24,7 @@ class DotCommandCommand final : public Command {
       console.error(image.error().text);
       return kNotAnswered;
     }
+    image->run_autostart(console);
     return run_one_dot_command(*image, image_.path, line_, console);
   }
 

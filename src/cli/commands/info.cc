@@ -56,14 +56,15 @@ class InfoCommand final : public Command {
       console.error(image.error().text);
       return kNotAnswered;
     }
+    const std::string format = image->format(format_);
     output::FileSink sink(console.out, "standard output");
-    const auto writer = output::make_writer(format_, sink, {console.width()});
+    const auto writer = output::make_writer(format, sink, {console.width()});
     if (!writer) {
       console.error(writer.error().text);
       return kNotAnswered;
     }
     SidewaysWriter sideways(**writer);
-    output::Writer& facts = format_ == "table" ? sideways : **writer;
+    output::Writer& facts = format == "table" ? sideways : **writer;
     Interrupts interrupts(Interrupts::Mode::first);
     auto done =
         run_sql(image->database(), "SELECT * FROM image_info", {facts, sink}, console, interrupts);
@@ -79,7 +80,7 @@ class InfoCommand final : public Command {
 
  private:
   ImageSource image_;
-  std::string format_ = "table";
+  std::string format_;
 };
 
 }  // namespace

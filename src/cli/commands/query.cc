@@ -49,10 +49,11 @@ class QueryCommand final : public Command {
     if (!sql) return failed(console, sql.error().text);
     auto image = OpenImage::open(image_, console);
     if (!image) return failed(console, image.error().text);
+    image->run_autostart(console);
     if (is_dot_command(*sql)) return run_one_dot_command(*image, image_.path, *sql, console);
 
     output::FileSink sink(console.out, "standard output");
-    const auto writer = output::make_writer(format_, sink, {console.width()});
+    const auto writer = output::make_writer(image->format(format_), sink, {console.width()});
     if (!writer) return failed(console, writer.error().text);
     Interrupts interrupts(Interrupts::Mode::first);
     const TimeLimit limit(image->database(), timeout_);
@@ -81,7 +82,7 @@ class QueryCommand final : public Command {
   ImageSource image_;
   std::string sql_;
   std::string file_;
-  std::string format_ = "table";
+  std::string format_;
   bool strict_ = false;
   std::optional<double> timeout_;
 };

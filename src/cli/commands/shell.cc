@@ -23,10 +23,12 @@ class ShellCommand final : public Command {
   int run(const Console& console) override {
     auto image = OpenImage::open(image_, console);
     if (!image) return failed(console, image.error());
+    image->run_autostart(console);
     sql::Database& database = image->database();
     Interrupts interrupts(Interrupts::Mode::all);
     Repl repl(*image, console, interrupts);
-    if (const auto set = repl.set_format(format_); !set) return failed(console, set.error());
+    if (const auto set = repl.set_format(image->format(format_)); !set)
+      return failed(console, set.error());
     if (!console.in_is_terminal) {
       FileLines lines(console.in);
       return repl.run(lines);
@@ -35,7 +37,7 @@ class ShellCommand final : public Command {
       return complete(line, database.relations());
     };
     const auto editor =
-        LineEditor::create(console, interrupts, complete_line, default_history_path());
+        LineEditor::create(console, interrupts, complete_line, image->history_path());
     if (!editor) return failed(console, editor.error());
     return repl.run(**editor);
   }
@@ -47,7 +49,7 @@ class ShellCommand final : public Command {
   }
 
   ImageSource image_;
-  std::string format_ = "table";
+  std::string format_;
 };
 
 }  // namespace
