@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -21,6 +22,7 @@
 namespace engram::cli {
 namespace {
 
+namespace fs = std::filesystem;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
@@ -35,6 +37,7 @@ std::string contents(std::FILE* file) {
 class ProgramTest : public testing::Test {
  protected:
   ProgramTest() {
+    ::setenv("XDG_CONFIG_HOME", "/nonexistent", 1);  // not what the developer has set
     std::ofstream(image_) << "";
     std::filesystem::resize_file(image_, 2 * kMiB);
   }
@@ -240,6 +243,89 @@ TEST_F(ProgramTest, AWrongDotCommandIsWrongUsage) {
   EXPECT_EQ(run({"command", image_, ".schema nothing"}), kNotAnswered);
   EXPECT_EQ(run({"command", image_, ".system_version"}), kNotAnswered);
   EXPECT_THAT(err_, HasSubstr("kernel"));
+}
+
+/// Settings in a folder of their own.
+class ConfigTest : public ProgramTest {
+ protected:
+  ConfigTest() { fs::create_directories(folder_); }
+  void TearDown() override {
+    fs::remove_all(folder_);
+    ProgramTest::TearDown();
+  }
+  std::string write(const std::string& name, std::string_view text) {
+    const fs::path path = folder_ / name;
+    fs::create_directories(path.parent_path());
+    std::ofstream(path) << text;
+    return path.string();
+  }
+  const fs::path folder_ = fs::path(image_ + ".config") / "engram";
+};
+
+TEST_F(ConfigTest, TheUsersOwnFileIsReadUnlessItIsNotWanted) {
+  ::setenv("XDG_CONFIG_HOME", folder_.parent_path().c_str(), 1);
+  write("config.toml", "[output]\nformat = \"jsonl\"\n");
+  EXPECT_EQ(run({"query", image_, "SELECT 1 AS x"}), kAnswered) << err_;
+  EXPECT_EQ(out_, "{\"x\":1}\n");
+  EXPECT_EQ(run({"query", image_, "SELECT 1 AS x", "--format", "csv"}), kAnswered);
+  EXPECT_EQ(out_, "x\r\n1\r\n") << "what is said goes before what is set";
+  EXPECT_EQ(run({"query", image_, "SELECT 1 AS x", "--no-config"}), kAnswered);
+  EXPECT_EQ(out_, "x\n-\n1\n");
+  EXPECT_EQ(run({"shell", image_}, "SELECT 1 AS x;\n"), kAnswered);
+  EXPECT_EQ(out_, "{\"x\":1}\n");
+  const std::string other = write("other.toml", "output.format = 'csv'\n");
+  EXPECT_EQ(run({"query", image_, "SELECT 1 AS x", "--config", other}), kAnswered) << err_;
+  EXPECT_EQ(out_, "x\r\n1\r\n");
+  ::setenv("XDG_CONFIG_HOME", "/nonexistent", 1);
+}
+
+TEST_F(ConfigTest, AWrongFileIsAnErrorThatSaysWhere) {
+  const std::vector<std::pair<std::string, std::string>> wrong{
+      {"[output]\n\nfromat = 'csv'\n", ":3: no such key: fromat (expected: format)"},
+      {"[output]\nformat = 'xml'\n", ":2: format: expected \"table\""},
+      {"[output]\nformat = 1\n", ":2: format: expected"},
+      {"\n[screen]\n", ":2: no such section: screen (expected: output, database, shell)"},
+      {"output = 1\n", ":1: no such section: output"},
+      {"[database]\ndiagnostics_max_entries = 0\n",
+       ":2: diagnostics_max_entries: expected a number"},
+      {"[shell]\nhistory = 'here'\n", ":2: history: expected the absolute path"},
+      {"[output\n", ":1: "},
+  };
+  for (const auto& [text, expected] : wrong) {
+    const std::string path = write("config.toml", text);
+    EXPECT_EQ(run({"query", image_, "SELECT 1", "--config", path}), kNotAnswered) << text;
+    EXPECT_THAT(err_, HasSubstr(path + expected)) << text;
+    EXPECT_EQ(out_, "");
+  }
+  EXPECT_EQ(run({"query", image_, "SELECT 1", "--config", "/nonexistent"}), kNotAnswered);
+  EXPECT_EQ(run({"query", image_, "SELECT 1", "--config", "x", "--no-config"}), kUsage);
+}
+
+TEST_F(ConfigTest, AutostartFilesAreRunInOrder) {
+  write("auto/linux/common/b.sql", "CREATE VIEW third AS SELECT x + 1 AS x FROM second;");
+  write("auto/common/intel/c.sql", "CREATE VIEW second AS SELECT x + 1 AS x FROM first; SELECT 5;");
+  write("auto/common/common/z.sql", "-- the first\nCREATE VIEW first AS SELECT 1 AS x;");
+  write("auto/common/common/z.txt", "this is no SQL");
+  const std::string folder = (folder_ / "auto").string();
+  EXPECT_EQ(run({"query", image_, "SELECT x FROM third", "--autostart", folder}), kAnswered)
+      << err_;
+  EXPECT_EQ(out_ + err_, "x\n-\n3\n");
+  EXPECT_EQ(run({"command", image_, ".schema third", "--autostart", folder}), kAnswered) << err_;
+  EXPECT_EQ(run({"shell", image_, "--autostart", folder}, "SELECT x FROM third;\n"), kAnswered);
+  EXPECT_EQ(out_, "x\n-\n3\n");
+  EXPECT_EQ(run({"query", image_, "SELECT x FROM third"}), kNotAnswered);
+  EXPECT_EQ(run({"query", image_, "SELECT 1", "--autostart", "/nonexistent"}), kUsage);
+}
+
+TEST_F(ConfigTest, AnAutostartFileThatFailsIsAWarningWithItsLine) {
+  const std::string wrong =
+      write("auto/common/common/a.sql", "CREATE VIEW good AS SELECT 7 AS x;\n\nSELECT y;\n");
+  const std::string file = write("auto/common/common/b.sql", "ATTACH '/tmp/x' AS y;");
+  const std::string folder = (folder_ / "auto").string();
+  EXPECT_EQ(run({"query", image_, "SELECT x FROM good", "--autostart", folder}), kAnswered);
+  EXPECT_EQ(out_, "x\n-\n7\n");
+  EXPECT_THAT(err_, HasSubstr(wrong + ":3: no such column: y"));
+  EXPECT_THAT(err_, HasSubstr(file + ":1: "));
 }
 
 TEST_F(ProgramTest, AnErrorIsOneLineWhateverItContains) {
