@@ -121,6 +121,17 @@ Result<Value> read_bytes(const FunctionContext& context, Arguments arguments) {
   return Value(std::move(*bytes));
 }
 
+Result<Value> file_contents(const FunctionContext& context, Arguments arguments) {
+  const auto& lookup = context.lookups.file_contents;
+  ENGRAM_CHECK(require_kernel(context, "file_contents", lookup != nullptr));
+  if (is_null(arguments[0])) return Null{};
+  ENGRAM_TRY(const std::uint64_t inode, address_argument("file_contents", arguments[0]));
+  const bool zeros = arguments.size() > 1 && sqlite3_value_int(arguments[1]) != 0;
+  auto bytes = lookup(VirtAddr(inode), zeros, kFileContentsLimit);
+  if (!bytes) return null_because(context, "file_contents", inode, bytes.error());
+  return Value(std::move(*bytes));
+}
+
 Result<Value> translate(const FunctionContext& context, Arguments arguments) {
   const auto& lookup = context.lookups.translate;
   ENGRAM_CHECK(require_kernel(context, "translate", lookup != nullptr));
@@ -176,17 +187,18 @@ struct Entry {
 };
 
 // expect() must fail only where it is reached.
-constexpr std::array<Entry, 7> kFunctions{{
+constexpr std::array<Entry, 8> kFunctions{{
     {"addr", 1, 1, true, addr},
     {"symbol", 1, 1, true, symbol},
     {"address_of", 1, 1, true, address_of},
     {"read_bytes", 2, 3, true, read_bytes},
+    {"file_contents", 1, 2, true, file_contents},
     {"translate", 1, 2, true, translate},
     {"raw_vaddr", 1, 1, true, raw_vaddr},
     {"expect", 2, 2, false, expect},
 }};
 
-constexpr std::array<FunctionDoc, 7> kDocs{{
+constexpr std::array<FunctionDoc, 8> kDocs{{
     {"addr(x)", "the address x as text: 0x and lower-case hexadecimal digits"},
     {"symbol(address)",
      "the kernel symbol that covers an address, as the kernel prints it: name+0x10 [module]; NULL "
@@ -198,6 +210,10 @@ constexpr std::array<FunctionDoc, 7> kDocs{{
      "or "
      "those at the physical address root; NULL, and a diagnostics row, if any of them cannot be "
      "read"},
+    {"file_contents(inode_address [, zeros])",
+     "the file with this struct inode (virtual_address of files, at most 256 MiB) as a blob, out "
+     "of the page cache; NULL, and a diagnostics row, if a part of it is not known (file_ranges "
+     "says which) unless zeros is 1: then there are zeros in its place"},
     {"translate(address [, root])",
      "the physical address behind a virtual one; NULL, and a diagnostics row, if it is not mapped"},
     {"raw_vaddr(x)",

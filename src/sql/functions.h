@@ -25,6 +25,9 @@ struct FunctionDoc {
 /// The most bytes that read_bytes() returns in one call.
 inline constexpr std::int64_t kReadBytesLimit = 16 * static_cast<std::int64_t>(kMiB);
 
+/// The largest file that file_contents() returns, in bytes.
+inline constexpr std::uint64_t kFileContentsLimit = 256 * kMiB;
+
 /// What the functions work with; must outlive the connection.
 struct FunctionContext {
   GuestLookups lookups;

@@ -3,6 +3,7 @@
 #include "sql/session_lookups.h"
 
 #include "kernel/linux/linux_kernel.h"
+#include "kernel/linux/page_cache.h"
 #include "kernel/windows/windows_kernel.h"
 
 namespace engram::sql {
@@ -39,6 +40,12 @@ GuestLookups session_lookups(kernel::Session& session) {
     const auto read = space.read_exact(from, bytes);
     if (!read) return fail("{}", to_string(read.error()));
     return bytes;
+  };
+  lookups.file_contents = [&session](VirtAddr inode, bool zeros,
+                                     std::uint64_t limit) -> Result<std::vector<std::byte>> {
+    ENGRAM_TRY(auto* kernel, session.linux_kernel());
+    const auto unknown = zeros ? kernel::Unknown::zeros : kernel::Unknown::refused;
+    return kernel->page_cache().contents(inode, unknown, limit);
   };
   lookups.translate = [&session](VirtAddr address,
                                  std::optional<PhysAddr> root) -> Result<PhysAddr> {

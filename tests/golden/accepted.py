@@ -10,6 +10,12 @@ ACCEPTED = [
      "a socket that listens for the kernel's events and does not read them goes on filling until the machine stops"),
     ("kernel_module_parameters", r"^built in damon_stat (estimated_memory_bandwidth|memory_idle_ms_percentiles): ",
      "what the kernel measures of its memory goes on changing until the machine stops"),
+    ("files", r"^/mnt/(ovl|ramfs)/[a-z.]+ \((overlay|ramfs)\) blocks: engram has 0, the kernel 8$",
+     "for these stat() does not show the inode's own number: that of the file below, the pages that there are"),
+    ("files", r" \(ext4\) blocks: engram has \d+, the kernel \d+$",
+     "stat() adds what ext4 has promised but not yet allocated, which it keeps outside of the inode"),
+    ("file_contents", r"^/var/lib/lab/loop\.ext4 sha256: ",
+     "the truth is the hash of the file before it was mounted and written to"),
 ]
 
 

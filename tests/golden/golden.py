@@ -24,6 +24,7 @@ import check_memory_maps
 import check_modules
 import check_namespaces
 import check_network
+import check_page_cache
 import check_processes
 import check_sockets
 import check_system
@@ -49,6 +50,9 @@ CHECKS = {
     "sockets": check_sockets.sockets,
     "task_open_files": check_files.task_open_files,
     "process_open_files": check_files.process_open_files,
+    "files": check_page_cache.files,
+    "file_ranges": check_page_cache.file_ranges,
+    "file_contents": check_page_cache.file_contents,
     "namespaces": check_namespaces.namespaces,
     "mounts": check_namespaces.mounts,
     "cgroups": check_namespaces.cgroups,

@@ -22,6 +22,20 @@ bool is_node(std::uint64_t entry) {
 bool is_pointer(std::uint64_t entry) {
   return (entry & 3U) == 0 && entry != 0;
 }
+bool is_entry(std::uint64_t entry) {
+  return is_pointer(entry) || (entry & 1U) != 0;
+}
+// xa_mk_sibling(): the slot repeats that of another one in the same node.
+bool is_sibling_of(std::uint64_t entry, std::uint64_t slot) {
+  return entry == (slot << 2U | 2U);
+}
+
+/// The visitor that a walk over pointers alone has, for one over all entries.
+auto pointers_only(const std::function<bool(std::uint64_t, VirtAddr)>& visit) {
+  return [&visit](const XArrayEntry& entry) {
+    return entry.is_value() || visit(entry.index, VirtAddr(entry.word));
+  };
+}
 
 std::vector<VirtAddr> walk_list_at_rest(const Reader& reader, VirtAddr head,
                                         std::uint64_t node_offset, std::string_view what,
@@ -113,7 +127,7 @@ std::vector<VirtAddr> walk_chain(const Reader& reader, VirtAddr owner, const Fie
 struct XArrayWalker::Walk {
   Reader reader;
   std::string_view what;
-  const std::function<bool(std::uint64_t, VirtAddr)>& visit;
+  const std::function<bool(const XArrayEntry&)>& visit;
   std::unordered_set<std::uint64_t> seen = {};
   bool is_good = true;
   FollowedWords path = {};
@@ -137,12 +151,23 @@ XArrayWalker::XArrayWalker(const types::TypeDb& types, Reader reader) : reader_(
 
 void XArrayWalker::walk(VirtAddr xarray, std::string_view what,
                         const std::function<bool(std::uint64_t, VirtAddr)>& visit) const {
-  Walk walk{reader_, what, visit};
-  walk_from(xarray, walk);
+  walk_entries(xarray, what, pointers_only(visit));
 }
 
 bool XArrayWalker::try_walk(VirtAddr xarray,
                             const std::function<bool(std::uint64_t, VirtAddr)>& visit) const {
+  return try_walk_entries(xarray, pointers_only(visit));
+}
+
+bool XArrayWalker::walk_entries(VirtAddr xarray, std::string_view what,
+                                const std::function<bool(const XArrayEntry&)>& visit) const {
+  Walk walk{reader_, what, visit};
+  walk_from(xarray, walk);
+  return walk.is_good;
+}
+
+bool XArrayWalker::try_walk_entries(VirtAddr xarray,
+                                    const std::function<bool(const XArrayEntry&)>& visit) const {
   Walk walk{reader_.quiet(), {}, visit};
   walk_from(xarray, walk);
   return walk.is_good;
@@ -152,8 +177,8 @@ void XArrayWalker::walk_from(VirtAddr xarray, Walk& walk) const {
   const auto head = walk.reader.get(xarray, head_);
   if (!head) walk.is_good = false;
   if (!head || !*head || !slots_ || slot_count_ == 0) return;
-  if (is_pointer(head->value)) {  // a single entry at index 0 needs no node
-    walk.visit(0, *head);
+  if (is_entry(head->value)) {  // a single entry at index 0 needs no node
+    walk.visit({0, 1, head->value});
     return;
   }
   if (!is_node(head->value)) return;
@@ -193,8 +218,14 @@ bool XArrayWalker::visit_node(Walk& walk, VirtAddr node, std::uint64_t first_ind
       const bool go_on = visit_node(walk, VirtAddr(slots[slot] - 2), index, *shift);
       walk.path.pop();
       if (!go_on) return false;
-    } else if (is_pointer(slots[slot])) {
-      if (!walk.visit(index, VirtAddr(slots[slot]))) return false;
+    } else if (is_entry(slots[slot])) {
+      std::uint64_t siblings = 0;
+      while (slot + siblings + 1 < slot_count_ &&
+             is_sibling_of(slots[slot + siblings + 1], slot)) {
+        ++siblings;
+      }
+      if (!walk.visit({index, (siblings + 1) << *shift, slots[slot]})) return false;
+      slot += siblings;
     }
   }
   return true;

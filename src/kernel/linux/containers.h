@@ -30,6 +30,22 @@ namespace engram::kernel {
                                                const Field<VirtAddr>& next,
                                                std::size_t limit = 1U << 22U);
 
+/// What an XArray holds for `count` indexes from `index` on.
+struct XArrayEntry {
+  std::uint64_t index = 0;
+  std::uint64_t count = 1;
+  std::uint64_t word = 0;  ///< a pointer, or the bits of a value entry
+
+  /// Not a pointer but a number (xa_is_value()): what was swapped out or evicted, say.
+  [[nodiscard]] bool is_value() const { return (word & 1U) != 0; }
+  bool operator==(const XArrayEntry&) const = default;
+};
+
+/// For until_whole(): one entry for each index.
+inline VirtAddr key_of(const XArrayEntry& entry) {
+  return VirtAddr(entry.index);
+}
+
 /// Walks XArrays (include/linux/xarray.h), which IDRs are made of since 4.20.
 class XArrayWalker {
  public:
@@ -44,6 +60,14 @@ class XArrayWalker {
   /// One try at an XArray that may change meanwhile. False if something may have been passed over:
   /// a node on the way was replaced, or is damaged. Reports nothing.
   bool try_walk(VirtAddr xarray, const std::function<bool(std::uint64_t, VirtAddr)>& visit) const;
+
+  /// As walk(), with value entries, and with how many indexes an entry is stored for: those of the
+  /// slot that it is in and of the siblings behind that. False if a damaged node was skipped.
+  bool walk_entries(VirtAddr xarray, std::string_view what,
+                    const std::function<bool(const XArrayEntry&)>& visit) const;
+  /// As try_walk(), with the same.
+  bool try_walk_entries(VirtAddr xarray,
+                        const std::function<bool(const XArrayEntry&)>& visit) const;
 
  private:
   struct Walk;

@@ -161,6 +161,17 @@ std::span<const Descriptor> FileTables::descriptors(const FileTable& table) cons
   return std::span(index().descriptors).subspan(first, last - first);
 }
 
+std::span<const Descriptor> FileTables::with_inode(VirtAddr inode) const {
+  std::call_once(by_inode_once_, [this] {
+    for (const auto& descriptor : index().descriptors) {
+      if (const auto of = this->inode(descriptor.file)) by_inode_[*of].push_back(descriptor);
+    }
+  });
+  const auto found = by_inode_.find(inode);
+  if (found == by_inode_.end()) return {};
+  return found->second;
+}
+
 // seq_show() in fs/proc/fd.c.
 std::optional<std::uint32_t> FileTables::flags(const Descriptor& descriptor) const {
   const auto flags = reader_.get(descriptor.file, flags_);

@@ -59,6 +59,9 @@ class FileTables {
   [[nodiscard]] const FileTable* find(VirtAddr address) const;
   [[nodiscard]] std::span<const Descriptor> descriptors(const FileTable& table) const;
 
+  /// The descriptors of all tables whose files have this inode.
+  [[nodiscard]] std::span<const Descriptor> with_inode(VirtAddr inode) const;
+
   // Nothing: the member cannot be read.
 
   /// O_* bits as fdinfo shows them: with O_CLOEXEC, which belongs to the descriptor.
@@ -110,6 +113,8 @@ class FileTables {
 
   mutable std::once_flag index_once_;
   mutable Index index_;
+  mutable std::once_flag by_inode_once_;
+  mutable std::unordered_map<VirtAddr, std::vector<Descriptor>> by_inode_;
 };
 
 }  // namespace engram::kernel

@@ -29,6 +29,7 @@ struct KernelMap {
 struct MemoryLayout {
   std::optional<VirtAddr> direct_map;  ///< virtual address of physical address 0
   std::string direct_map_source;
+  std::optional<VirtAddr> page_array;  ///< struct page of the frame at physical address 0 (vmemmap)
   std::optional<std::uint64_t>
       kaslr_shift;  ///< bytes that the image was moved from its link address
   std::string kaslr_source;

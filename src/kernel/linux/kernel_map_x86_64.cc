@@ -22,6 +22,9 @@ constexpr VirtAddr kLinkAddress{0xffffffff81000000};
 // Direct map without KASLR: __PAGE_OFFSET_BASE_L4 and _L5.
 constexpr VirtAddr kDirectMap4{0xffff888000000000};
 constexpr VirtAddr kDirectMap5{0xff11000000000000};
+// struct pages without KASLR: __VMEMMAP_BASE_L4 and _L5.
+constexpr VirtAddr kPageArray4{0xffffea0000000000};
+constexpr VirtAddr kPageArray5{0xffd4000000000000};
 
 constexpr std::uint64_t kAddressBits = 0x000ffffffffff000;
 constexpr std::uint64_t kPcidAndFlags = 0xfff;
@@ -276,6 +279,8 @@ MemoryLayout memory_layout(const paging::AddressSpace& space, const KernelMap& m
     layout.direct_map = fixed;
     layout.direct_map_source = "the architecture's constant";
   }
+  const auto pages = variable(space, symbols, "vmemmap_base");  // which moves with page_offset_base
+  layout.page_array = pages ? VirtAddr(*pages) : map.mode.levels == 5 ? kPageArray5 : kPageArray4;
   const auto offset = vmcoreinfo ? vmcoreinfo_value(*vmcoreinfo, "KERNELOFFSET") : std::nullopt;
   if (const auto shift = offset ? parse(*offset, 16) : std::nullopt) {
     layout.kaslr_shift = *shift;

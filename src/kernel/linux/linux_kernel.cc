@@ -12,6 +12,7 @@
 #include "kernel/linux/interface_address.h"
 #include "kernel/linux/kernel_log.h"
 #include "kernel/linux/kprobe.h"
+#include "kernel/linux/inode.h"
 #include "kernel/linux/memory_map.h"
 #include "kernel/linux/module.h"
 #include "kernel/linux/module_parameter.h"
@@ -20,6 +21,7 @@
 #include "kernel/linux/namespaces.h"
 #include "kernel/linux/neighbour.h"
 #include "kernel/linux/network_interface.h"
+#include "kernel/linux/page_cache.h"
 #include "kernel/linux/process_strings.h"
 #include "kernel/linux/route.h"
 #include "kernel/linux/socket.h"
@@ -261,6 +263,12 @@ const TaskSecurity& LinuxKernel::task_security() {
 }
 const FileTables& LinuxKernel::file_tables() {
   return changing_->file_tables.get(*this);
+}
+const Inodes& LinuxKernel::inodes() {
+  return changing_->inodes.get(*this);
+}
+const PageCache& LinuxKernel::page_cache() {
+  return page_cache_.get(*this);
 }
 const Namespaces& LinuxKernel::namespaces() {
   return namespaces_.get(*this);

@@ -32,12 +32,14 @@ class Kprobes;
 class ModuleParameters;
 class Modules;
 class InterfaceAddresses;
+class Inodes;
 class Mounts;
 class Namespaces;
 class KernelLog;
 class MemoryMaps;
 class Neighbours;
 class NetworkInterfaces;
+class PageCache;
 class ProcessStrings;
 class Routes;
 class Sockets;
@@ -82,6 +84,8 @@ class LinuxKernel {
   [[nodiscard]] const MemoryMaps& memory_maps();
   [[nodiscard]] const TaskSecurity& task_security();
   [[nodiscard]] const FileTables& file_tables();
+  [[nodiscard]] const Inodes& inodes();
+  [[nodiscard]] const PageCache& page_cache();
   [[nodiscard]] const Namespaces& namespaces();
   [[nodiscard]] const Mounts& mounts();
   [[nodiscard]] const Cgroups& cgroups();
@@ -139,6 +143,7 @@ class LinuxKernel {
     Lazy<NetworkInterfaces> network_interfaces;
     Lazy<Neighbours> neighbours;
     Lazy<Routes> routes;
+    Lazy<Inodes> inodes;
   };
   std::unique_ptr<Changing> changing_ = std::make_unique<Changing>();
   std::string banner_;  ///< of a running guest's kernel, when it was found
@@ -153,6 +158,7 @@ class LinuxKernel {
   Lazy<Ftrace> ftrace_;
   Lazy<Kprobes> kprobes_;
   Lazy<InterfaceAddresses> interface_addresses_;
+  Lazy<PageCache> page_cache_;
 };
 
 }  // namespace engram::kernel

@@ -134,16 +134,20 @@ std::optional<std::uint32_t> Mounts::device(VirtAddr mount) const {
   return super ? reader_.get(*super, device_) : std::nullopt;
 }
 
-std::optional<std::string> Mounts::root(VirtAddr mount) const {
+std::optional<PathRef> Mounts::root_path(VirtAddr mount) const {
   const auto shown = vfsmount(mount);
   const auto root = shown ? reader_.follow(*shown, root_) : std::nullopt;
-  return root ? kernel_.paths().in_file_system({*shown, *root}) : std::nullopt;
+  return root ? std::optional(PathRef{*shown, *root}) : std::nullopt;
+}
+
+std::optional<std::string> Mounts::root(VirtAddr mount) const {
+  const auto root = root_path(mount);
+  return root ? kernel_.paths().in_file_system(*root) : std::nullopt;
 }
 
 std::optional<std::string> Mounts::mount_point(VirtAddr mount) const {
-  const auto shown = vfsmount(mount);
-  const auto root = shown ? reader_.follow(*shown, root_) : std::nullopt;
-  return root ? kernel_.paths().mount_point({*shown, *root}) : std::nullopt;
+  const auto root = root_path(mount);
+  return root ? kernel_.paths().mount_point(*root) : std::nullopt;
 }
 
 // is_idmapped_mnt() in include/linux/fs.h.

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "kernel/linux/path.h"
 #include "kernel/linux/rb_tree.h"
 #include "kernel/linux/reader.h"
 
@@ -49,6 +50,8 @@ class Mounts {
   [[nodiscard]] std::optional<std::string> source(VirtAddr mount) const;
   /// Of those that every file system may have: "rw,sync,dirsync,mand,lazytime".
   [[nodiscard]] std::optional<std::string> super_options(VirtAddr mount) const;
+  /// Its struct vfsmount, and the directory that it shows as its root.
+  [[nodiscard]] std::optional<PathRef> root_path(VirtAddr mount) const;
   /// struct super_block
   [[nodiscard]] std::optional<VirtAddr> super_block(VirtAddr mount) const;
 

@@ -155,9 +155,19 @@ std::optional<std::string> Paths::component(VirtAddr dentry) const {
 std::optional<std::string> Paths::text(const PathRef& path) const {
   if (const auto kind = own_name(path); kind != OwnName::none) return own_text(kind, path.dentry);
   const auto deleted = is_deleted(path.dentry);
-  auto text = deleted ? ascend(path, true) : std::nullopt;
+  auto text = deleted ? ascend(path, /*across_mounts=*/bool(path.mount)) : std::nullopt;
   if (text && *deleted) *text += " (deleted)";
   return text;
+}
+
+bool Paths::is_below(VirtAddr dentry, VirtAddr directory) const {
+  for (std::size_t steps = 0; steps < kComponentLimit; ++steps) {
+    if (dentry == directory) return true;
+    const auto parent = reader_.follow(dentry, dentry_parent_);
+    if (!parent || *parent == dentry) return false;
+    dentry = *parent;
+  }
+  return false;
 }
 
 std::optional<std::string> Paths::mount_point(const PathRef& root) const {
@@ -186,8 +196,10 @@ std::optional<std::string> Paths::ascend(const PathRef& path, bool across_mounts
       reader_.report("path", path.dentry, fmt::format("does not reach a root in {} steps", steps));
       return std::nullopt;
     }
-    const auto mount_root = reader_.get(mount + *vfsmount_in_mount_, vfsmount_root_);
-    if (!mount_root) return std::nullopt;
+    const auto mount_root = across_mounts
+                                ? reader_.get(mount + *vfsmount_in_mount_, vfsmount_root_)
+                                : std::nullopt;
+    if (across_mounts && !mount_root) return std::nullopt;
     if (across_mounts && dentry == *mount_root) {
       const auto parent = reader_.follow(mount, mount_parent_);
       const auto point = reader_.follow(mount, mount_point_);

@@ -31,7 +31,8 @@ class Paths {
   /// The path from the root of the mount tree that the file lies in, as d_path() (fs/d_path.c)
   /// prints it for a reader whose root is that tree's: /proc/PID/fd for one. Files without a path
   /// have names instead: pipe:[N], socket:[N], anon_inode:NAME, mnt:[N] ... A component that
-  /// cannot be read makes it nothing, with a diagnostics row.
+  /// cannot be read makes it nothing, with a diagnostics row. Without a mount (NULL) it is the path
+  /// in the file system.
   [[nodiscard]] std::optional<std::string> text(const PathRef& path) const;
   [[nodiscard]] std::optional<std::string> text_at(VirtAddr struct_path) const;
 
@@ -41,6 +42,15 @@ class Paths {
   /// The path in the file system itself, whatever is mounted where; "//deleted" at its end for a
   /// deleted file, as mountinfo shows roots of mounts.
   [[nodiscard]] std::optional<std::string> in_file_system(const PathRef& path) const;
+
+  /// Whether a dentry is that of the directory, or lies anywhere below it.
+  [[nodiscard]] bool is_below(VirtAddr dentry, VirtAddr directory) const;
+  /// Whether a dentry has a name at all: those that only make a struct file complete have none.
+  [[nodiscard]] bool has_name(VirtAddr dentry) const {
+    return reader_.get(dentry, dentry_name_length_).value_or(0) != 0;
+  }
+  /// d_unlinked(): it has been deleted. Nothing: it cannot be read.
+  [[nodiscard]] std::optional<bool> is_deleted(VirtAddr dentry) const;
 
   /// The path of an open struct file.
   [[nodiscard]] std::optional<std::string> of_file(VirtAddr file) const;
@@ -66,7 +76,6 @@ class Paths {
   [[nodiscard]] OwnName own_name(const PathRef& path) const;
   [[nodiscard]] std::optional<std::string> own_text(OwnName kind, VirtAddr dentry) const;
   [[nodiscard]] std::optional<std::string> ascend(const PathRef& path, bool across_mounts) const;
-  [[nodiscard]] std::optional<bool> is_deleted(VirtAddr dentry) const;
   [[nodiscard]] std::optional<std::string> component(VirtAddr dentry) const;
 
   Reader reader_;

@@ -93,6 +93,9 @@ const std::vector<Column<Mapping>>& columns() {
        read<&MemoryMaps::inode_number>},
       {{"file", Type::pointer, "The open struct file; NULL if there is none."},
        read<&MemoryMaps::file>},
+      {{"inode_address", Type::pointer,
+        "The file's struct inode: virtual_address of files; NULL without a file."},
+       read<&MemoryMaps::inode>},
   };
   return list;
 }

@@ -1,11 +1,9 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/core.h>
-
 #include "kernel/linux/linux_kernel.h"
 #include "kernel/linux/mount.h"
 #include "kernel/linux/namespaces.h"
-#include "tables/table.h"
+#include "tables/linux/file_columns.h"
 
 namespace engram::tables {
 namespace {
@@ -25,8 +23,7 @@ Value name_space(const Mount& mount, Session& session) {
 }
 
 Value device(const Mount& mount, Session& session) {
-  const auto device = (*session.linux_kernel())->mounts().device(mount.address);
-  return device ? cell(fmt::format("{}:{}", *device >> 20U, *device & 0xfffffU)) : Null{};
+  return device_number((*session.linux_kernel())->mounts().device(mount.address));
 }
 
 const std::vector<Column<Mount>>& columns() {

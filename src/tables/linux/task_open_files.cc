@@ -1,12 +1,10 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
-#include <fmt/core.h>
-
 #include <algorithm>
 
 #include "kernel/linux/file_table.h"
 #include "kernel/linux/linux_kernel.h"
-#include "tables/table.h"
+#include "tables/linux/file_columns.h"
 
 namespace engram::tables {
 namespace {
@@ -34,36 +32,13 @@ Value fact_of(const OpenFile& open, Session& session) {
   return cell(file_tables_of(session).facts(open.descriptor.file).*fact);
 }
 
-/// MAJOR:MINOR of the kernel's own dev_t (include/linux/kdev_t.h).
 template <auto fact>
 Value device(const OpenFile& open, Session& session) {
-  const auto device = file_tables_of(session).facts(open.descriptor.file).*fact;
-  return device ? cell(fmt::format("{}:{}", *device >> 20U, *device & 0xfffffU)) : Null{};
+  return device_number(file_tables_of(session).facts(open.descriptor.file).*fact);
 }
 
 Value type(const OpenFile& open, Session& session) {
-  const auto mode = file_tables_of(session).facts(open.descriptor.file).mode;
-  if (!mode) return Null{};
-  switch (*mode & 0170000) {  // S_IFMT and its values, include/uapi/linux/stat.h
-    case 0140000:
-      return cell("socket");
-    case 0120000:
-      return cell("symlink");
-    case 0100000:
-      return cell("regular");
-    case 0060000:
-      return cell("block");
-    case 0040000:
-      return cell("directory");
-    case 0020000:
-      return cell("character");
-    case 0010000:
-      return cell("fifo");
-    case 0:
-      return cell("anonymous");
-    default:
-      return Null{};
-  }
+  return file_type(file_tables_of(session).facts(open.descriptor.file).mode);
 }
 
 template <auto member>
@@ -115,6 +90,8 @@ const std::vector<Column<OpenFile>>& columns() {
         "The files_struct that has the descriptor: file_table of each task that uses it.", false,
         true},
        [](const OpenFile& open, Session&) { return cell(open.table->address); }},
+      {{"inode_address", Type::pointer, "The struct inode: virtual_address of files."},
+       of_file<&FileTables::inode>},
   };
   return list;
 }

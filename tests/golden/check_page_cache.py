@@ -1,0 +1,143 @@
+# SPDX-FileCopyrightText: engram contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Files and their contents in the page cache, against stat(2), mincore(2) and what the files hold."""
+import gzip
+import hashlib
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+from check_files import TYPES
+from program import Comparison
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lab"))
+from truth import frames  # noqa: E402 pylint: disable=wrong-import-position,import-error
+
+PAGE = 4096
+READ = "read_len"  # files that the collector read whole after it had looked which pages are resident
+# The pages of an overlay's files are those of the files below.
+NO_PAGES = ("overlay",)
+
+
+def files_of(program, columns="*"):
+    """Rows of files that have a path, by (device, number of the inode)."""
+    rows = program.query(f"SELECT {columns}, device, inode FROM files WHERE path IS NOT NULL ORDER BY virtual_address")
+    return {(row["device"], row["inode"]): row for row in rows}
+
+
+def nanoseconds(text):
+    """Of seconds with nine digits behind the point."""
+    return int(text.replace(".", ""))
+
+
+def files(program, truth):
+    """Every file that the collector named, as stat() showed it."""
+    result = Comparison()
+    result.rows = program.query("SELECT * FROM files ORDER BY virtual_address")
+    addresses = {row["virtual_address"] for row in result.rows}
+    result.equal("no inode twice", len(addresses), len(result.rows))
+    mine = {(row["device"], row["inode"]): row for row in result.rows if row["path"]}
+    names = {}
+    for theirs in truth["files"]:
+        names.setdefault((theirs["dev"], theirs["ino"]), set()).add(theirs["path"])
+    for theirs in truth["files"]:
+        key = theirs["dev"], theirs["ino"]
+        row = mine.get(key)
+        if row is None:
+            result.equal(f"{theirs['path']} {key}", None, "a row")
+            continue
+        mode = int(theirs["mode"], 8)
+        wanted = {
+            "type": TYPES[mode & 0o170000], "mode": mode, "uid": theirs["uid"], "gid": theirs["gid"],
+            "links": theirs["nlink"], "size": theirs["size"], "blocks": theirs["blocks"], "deleted": 0,
+            "mtime_ns": nanoseconds(theirs["mtime"]),
+            "ctime_ns": nanoseconds(theirs["ctime"]), "mtime": nanoseconds(theirs["mtime"]) // 10**9,
+        }
+        for column, kernels in wanted.items():
+            result.equal(f"{theirs['path']} ({row['file_system']}) {column}", row[column], kernels)
+        # That the collector read the file was later.
+        accessed = nanoseconds(theirs["atime"])
+        result.equal(f"{theirs['path']} atime_ns", row["atime_ns"],
+                     max(row["atime_ns"], accessed) if READ in theirs else accessed)
+        result.equal(f"{theirs['path']} path", row["path"] in names[key], True)
+        result.equal(f"{theirs['path']} names", row["names"] >= len(names[key]), True)
+    open_files = program.query("SELECT count(*) AS n FROM task_open_files o JOIN files f"
+                               " ON f.virtual_address = o.inode_address AND f.path IS NOT NULL"
+                               " WHERE o.path <> f.path AND f.names = 1")
+    result.equal("paths of open files", open_files, [{"n": 0}])
+    return result
+
+
+def resident(theirs):
+    """Numbers of the pages that were in the page cache."""
+    return {page for text in theirs["ranges"].split(",") if text
+            for page in range(int(text.split("-")[0]), int(text.split("-")[1]) + 1)}
+
+
+def pages_of(rows, state):
+    """Numbers of the pages that lie in ranges of that state."""
+    return {page for row in rows if row["state"] == state
+            for page in range(row["range_start"] // PAGE, (row["range_end"] + PAGE - 1) // PAGE)}
+
+
+def file_ranges(program, truth):
+    """Each file is covered from its first to its last byte, and what mincore() called resident is cached."""
+    result = Comparison()
+    result.rows = program.query("SELECT * FROM file_ranges ORDER BY inode_address, range_start")
+    ranges = {}
+    for row in result.rows:
+        ranges.setdefault(row["inode_address"], []).append(row)
+    sizes = {row["virtual_address"]: row for row in program.query("SELECT * FROM files WHERE type IN ('regular', 'block')")}
+    for address, rows in ranges.items():
+        edges = [0] + [row["range_end"] for row in rows]
+        result.equal(f"{address} without gaps", [row["range_start"] for row in rows] + [sizes[address]["size"]], edges)
+    result.equal("files without ranges are empty", {row["size"] for address, row in sizes.items()
+                                                    if address not in ranges}, {0})
+    mine = {(row["device"], row["inode"]): row for row in sizes.values() if row["path"]}
+    for theirs in truth["files"]:
+        row = mine.get((theirs["dev"], theirs["ino"]))
+        if row is None or "ranges" not in theirs or row["file_system"] in NO_PAGES:
+            continue
+        cached = pages_of(ranges[row["virtual_address"]], "cached")
+        wanted = resident(theirs)
+        if READ in theirs:
+            wanted |= {page for page in range(theirs["pages"])}
+        if row["file_system"] in ("tmpfs", "ramfs"):
+            wanted -= pages_of(ranges[row["virtual_address"]], "hole")
+        if theirs["resident"] != len(resident(theirs)) and READ not in theirs:
+            result.equal(f"{theirs['path']} first pages", sorted(wanted - cached), [])
+            continue
+        result.equal(f"{theirs['path']} pages", sorted(cached), sorted(wanted))
+    return result
+
+
+def file_contents(program, truth):
+    """Files that are in the cache whole have the very bytes; what is not whole is NULL."""
+    result = Comparison()
+    result.rows = program.query("SELECT virtual_address, path, device, inode, size, complete, type, file_system,"
+                                " hex(file_contents(virtual_address)) AS content,"
+                                " file_contents(virtual_address) IS NULL AS refused FROM files"
+                                " WHERE type = 'regular' AND size BETWEEN 1 AND 4500000 AND path IS NOT NULL"
+                                " ORDER BY virtual_address")
+    for row in result.rows:
+        result.equal(f"{row['path']} refused", bool(row["refused"]), not row["complete"])
+    mine = {(row["device"], row["inode"]): row for row in result.rows}
+    recorded = frames.parse(gzip.decompress((truth.folder / "truth.raw.gz").read_bytes()))
+    for theirs in truth["files"]:
+        row = mine.get((theirs["dev"], theirs["ino"]))
+        if row is None or row["file_system"] in NO_PAGES or not row["complete"]:
+            continue
+        content = bytes.fromhex(row["content"])
+        result.equal(f"{theirs['path']} length", len(content), theirs["size"])
+        if "sha256" in theirs:
+            result.equal(f"{theirs['path']} sha256", hashlib.sha256(content).hexdigest(), theirs["sha256"])
+        name = f"content:{theirs['path']}"
+        if name in recorded:
+            result.equal(f"{theirs['path']} content", content == recorded[name].content, True)
+    whole = {row["path"] for row in result.rows if row["complete"]}
+    for path in ("/var/lib/lab/big.bin", "/tmp/known-tmpfs.txt", "/var/log/syslog", "/mnt/ramfs/r.txt",
+                 "/mnt/loopfs/runtime.txt", "/var/lib/lab/sparse.bin"):
+        result.equal(f"{path} is whole", path in whole, True)
+    return result
