@@ -3,11 +3,9 @@
 """Files and their contents in the page cache, against stat(2), mincore(2) and what the files hold."""
 import gzip
 import hashlib
-import json
 import pathlib
-import subprocess
+import re
 import sys
-import tempfile
 
 from check_files import TYPES
 from program import Comparison
@@ -65,7 +63,9 @@ def files(program, truth):
         result.equal(f"{theirs['path']} names", row["names"] >= len(names[key]), True)
     open_files = program.query("SELECT count(*) AS n FROM task_open_files o JOIN files f"
                                " ON f.virtual_address = o.inode_address AND f.path IS NOT NULL"
-                               " WHERE o.path <> f.path AND f.names = 1")
+                               " WHERE o.path <> f.path AND f.names = 1"
+                               # which is open below the kernel's own mount
+                               " AND f.file_system <> 'mqueue'")
     result.equal("paths of open files", open_files, [{"n": 0}])
     return result
 
@@ -113,6 +113,11 @@ def file_ranges(program, truth):
     return result
 
 
+def recorded_contents(truth):
+    """Everything that the collector recorded, by name."""
+    return frames.parse(gzip.decompress((truth.folder / "truth.raw.gz").read_bytes()))
+
+
 def file_contents(program, truth):
     """Files that are in the cache whole have the very bytes; what is not whole is NULL."""
     result = Comparison()
@@ -124,7 +129,7 @@ def file_contents(program, truth):
     for row in result.rows:
         result.equal(f"{row['path']} refused", bool(row["refused"]), not row["complete"])
     mine = {(row["device"], row["inode"]): row for row in result.rows}
-    recorded = frames.parse(gzip.decompress((truth.folder / "truth.raw.gz").read_bytes()))
+    recorded = recorded_contents(truth)
     for theirs in truth["files"]:
         row = mine.get((theirs["dev"], theirs["ino"]))
         if row is None or row["file_system"] in NO_PAGES or not row["complete"]:
@@ -140,4 +145,34 @@ def file_contents(program, truth):
     for path in ("/var/lib/lab/big.bin", "/tmp/known-tmpfs.txt", "/var/log/syslog", "/mnt/ramfs/r.txt",
                  "/mnt/loopfs/runtime.txt", "/var/lib/lab/sparse.bin"):
         result.equal(f"{path} is whole", path in whole, True)
+    return result
+
+
+LINE = re.compile(r"(?P<timestamp>\d{4}-\S+|[A-Z][a-z]{2} [ \d]\d [\d:]{8}) (?:(?P<hostname>[^ :]+) )?"
+                  r"(?:(?P<process>[^ ]+): ?)?(?P<message>.*)")
+
+
+def syslog_file(program, truth):
+    """The lines of /var/log/syslog, which was in the cache whole when the machine stopped."""
+    result = Comparison()
+    result.rows = program.query("SELECT * FROM syslog_file ORDER BY offset")
+    content = recorded_contents(truth)["content:/var/log/syslog"].content
+    expected, offset = [], 0
+    for line in content.split(b"\n")[:-1]:
+        expected.append((offset, line.decode()))
+        offset += len(line) + 1
+    result.equal("offsets", [row["offset"] for row in result.rows], [offset for offset, _ in expected])
+    for row, (_, line) in zip(result.rows, expected):
+        fields = LINE.fullmatch(line).groupdict()
+        result.equal(line[:60], {name: row[name] for name in fields}, fields)
+    result.equal("runtime lines", sum("SYSLOG-RUNTIME-LINE" in row["message"] for row in result.rows), 2)
+    owner, = [process["pid"] for process in truth["processes"] if process["comm"] == "syslogd"]
+    wanted = {"tgid": owner, "complete": 1, "path": "/var/log/syslog", "region_start": 0, "region_end": len(content),
+              "data_source": "page_cache"}
+    for column, value in wanted.items():
+        result.equal(column, {row[column] for row in result.rows}, {value})
+    opened = program.query("SELECT DISTINCT o.path, t.tgid FROM syslog_file s JOIN task_open_files o"
+                           " ON o.virtual_address = s.file_virtual_address"
+                           " JOIN tasks t ON t.virtual_address = s.task_virtual_address AND t.source = 'task_list'")
+    result.equal("who has it open", opened, [{"path": "/var/log/syslog", "tgid": owner}])
     return result

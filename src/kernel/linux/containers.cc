@@ -220,8 +220,7 @@ bool XArrayWalker::visit_node(Walk& walk, VirtAddr node, std::uint64_t first_ind
       if (!go_on) return false;
     } else if (is_entry(slots[slot])) {
       std::uint64_t siblings = 0;
-      while (slot + siblings + 1 < slot_count_ &&
-             is_sibling_of(slots[slot + siblings + 1], slot)) {
+      while (slot + siblings + 1 < slot_count_ && is_sibling_of(slots[slot + siblings + 1], slot)) {
         ++siblings;
       }
       if (!walk.visit({index, (siblings + 1) << *shift, slots[slot]})) return false;

@@ -84,8 +84,8 @@ const Inodes::Index& Inodes::index() const {
     }
     for (const auto super : walk_list(reader_, *head, *super_node_, "super_blocks", kSuperLimit)) {
       const auto room = kInodeLimit - index_.all.size();
-      for (const auto inode : walk_list(reader_, super + *inode_list_, *inode_node_,
-                                        "super_block.s_inodes", room)) {
+      for (const auto inode :
+           walk_list(reader_, super + *inode_list_, *inode_node_, "super_block.s_inodes", room)) {
         if (index_.known.insert(inode).second) index_.all.push_back(inode);
       }
     }
@@ -114,7 +114,8 @@ std::vector<VirtAddr> Inodes::aliases(VirtAddr inode) const {
     }
     const auto next = reader_.get(*node, next_alias_);
     if (!next) break;  // what cannot be read is no dentry
-    // alloc_file_pseudo() for block devices (bdev_file_open_by_dev(), 6.9) gives one without a name.
+    // alloc_file_pseudo() for block devices (bdev_file_open_by_dev(), 6.9) gives one without a
+    // name.
     if (const auto dentry = *node - *alias_node_; kernel_.paths().has_name(dentry)) {
       found.push_back(dentry);
     }

@@ -11,9 +11,10 @@
 namespace engram::kernel {
 namespace {
 
-constexpr std::uint64_t kMostIndexes = std::uint64_t{1} << 50U;  // of pages: half of the largest file
-constexpr std::uint64_t kMostFrames = std::uint64_t{1} << 40U;   // 52 bits of physical addresses
-constexpr std::size_t kDamageLimit = 1000;                       // entries of one file
+constexpr std::uint64_t kMostIndexes = std::uint64_t{1}
+                                       << 50U;  // of pages: half of the largest file
+constexpr std::uint64_t kMostFrames = std::uint64_t{1} << 40U;  // 52 bits of physical addresses
+constexpr std::size_t kDamageLimit = 1000;                      // entries of one file
 constexpr std::size_t kFewEntries = 1024;       // in any image; in a large one as many as fit
 constexpr std::size_t kBlockLimit = 1U << 16U;  // buffers of one page
 constexpr unsigned kTries = 4;                  // at what a guest changes
@@ -124,7 +125,7 @@ PageCache::PageCache(LinuxKernel& kernel)
   page_mapping_ = folio.field<VirtAddr>("mapping");
   index_ = folio.field<std::uint64_t>("index");
   private_ = folio.field<VirtAddr>("private");
-  page_count_ = folio.optional_field<std::uint32_t>("_nr_pages");  // 6.15
+  page_count_ = folio.optional_field<std::uint32_t>("_nr_pages");                          // 6.15
   if (!page_count_) page_count_ = folio.optional_field<std::uint32_t>("_folio_nr_pages");  // 5.18
   if (!page_count_) {
     page_count_ = page.field<std::uint32_t>("compound_nr");  // of the second page
@@ -383,8 +384,7 @@ Result<std::vector<std::byte>> PageCache::contents(VirtAddr inode, Unknown unkno
     }
     for (const auto& range : file->ranges) {
       if (range.is_known() || unknown == Unknown::zeros) continue;
-      return fail("bytes 0x{:x} to 0x{:x} are {}", range.start, range.end,
-                  to_string(range.state));
+      return fail("bytes 0x{:x} to 0x{:x} are {}", range.start, range.end, to_string(range.state));
     }
     std::vector<std::byte> bytes(static_cast<std::size_t>(file->size));
     for (const auto& range : file->ranges) {

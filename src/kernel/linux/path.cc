@@ -196,9 +196,8 @@ std::optional<std::string> Paths::ascend(const PathRef& path, bool across_mounts
       reader_.report("path", path.dentry, fmt::format("does not reach a root in {} steps", steps));
       return std::nullopt;
     }
-    const auto mount_root = across_mounts
-                                ? reader_.get(mount + *vfsmount_in_mount_, vfsmount_root_)
-                                : std::nullopt;
+    const auto mount_root =
+        across_mounts ? reader_.get(mount + *vfsmount_in_mount_, vfsmount_root_) : std::nullopt;
     if (across_mounts && !mount_root) return std::nullopt;
     if (across_mounts && dentry == *mount_root) {
       const auto parent = reader_.follow(mount, mount_parent_);

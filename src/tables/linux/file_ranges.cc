@@ -18,8 +18,8 @@ struct Row {
 };
 
 Value physical(const Row& row, Session&) {
-  const bool has_frame = row.range.state == FileRangeState::cached ||
-                         row.range.state == FileRangeState::not_in_image;
+  const bool has_frame =
+      row.range.state == FileRangeState::cached || row.range.state == FileRangeState::not_in_image;
   return has_frame ? cell(row.range.physical) : Null{};
 }
 
@@ -53,19 +53,19 @@ bool has_ranges(std::optional<std::uint16_t> mode) {
 Result<Rows<Row>> open(Session& session, std::span<const KeyValue> values) {
   ENGRAM_TRY(auto inodes, inodes_of(session, values, 0));
   ENGRAM_TRY(auto* kernel, session.linux_kernel());
-  return [kernel, inodes = std::move(inodes), next = std::size_t{0},
-          ranges = std::vector<FileRange>(),
-          at = std::size_t{0}]() mutable -> Result<std::optional<Row>> {
-    while (at == ranges.size()) {
-      if (next == inodes.size()) return std::optional<Row>();
-      const auto inode = inodes[next++];
-      if (!has_ranges(kernel->inodes().mode(inode))) continue;
-      auto file = kernel->page_cache().file(inode);
-      ranges = file ? std::move(file->ranges) : std::vector<FileRange>();
-      at = 0;
-    }
-    return Row{inodes[next - 1], ranges[at++]};
-  };
+  return
+      [kernel, inodes = std::move(inodes), next = std::size_t{0}, ranges = std::vector<FileRange>(),
+       at = std::size_t{0}]() mutable -> Result<std::optional<Row>> {
+        while (at == ranges.size()) {
+          if (next == inodes.size()) return std::optional<Row>();
+          const auto inode = inodes[next++];
+          if (!has_ranges(kernel->inodes().mode(inode))) continue;
+          auto file = kernel->page_cache().file(inode);
+          ranges = file ? std::move(file->ranges) : std::vector<FileRange>();
+          at = 0;
+        }
+        return Row{inodes[next - 1], ranges[at++]};
+      };
 }
 
 }  // namespace

@@ -149,11 +149,11 @@ const std::vector<Column<File>>& columns() {
 
 Result<Rows<File>> open(Session& session, std::span<const KeyValue> values) {
   ENGRAM_TRY(auto inodes, inodes_of(session, values, 0));
-  return [inodes = std::move(inodes),
-          at = std::size_t{0}]() mutable -> Result<std::optional<File>> {
-    if (at == inodes.size()) return std::optional<File>();
-    return std::optional(File{inodes[at++], {}});
-  };
+  return
+      [inodes = std::move(inodes), at = std::size_t{0}]() mutable -> Result<std::optional<File>> {
+        if (at == inodes.size()) return std::optional<File>();
+        return std::optional(File{inodes[at++], {}});
+      };
 }
 
 }  // namespace
