@@ -10,6 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/commands/command.h"
+#include "cli/commands/dump.h"
 #include "cli/commands/info.h"
 #include "cli/commands/query.h"
 #include "cli/commands/shell.h"
@@ -39,6 +40,7 @@ int main(int argument_count, char** arguments) {
   try {
     const std::array commands{
         make_query_command(), make_shell_command(),  make_command_command(),
+        make_query_command(), make_shell_command(),  make_dump_command(),
         make_info_command(),  make_tables_command(),
     };
     return run_program(commands, argument_count, arguments, console);

@@ -174,6 +174,10 @@ Result<std::optional<Query>, QueryError> Database::prepare_next(std::string_view
   return std::optional<Query>();
 }
 
+kernel::Session* Database::session() {
+  return state_->session;
+}
+
 void Database::interrupt() noexcept {
   state_->interrupted.store(true);
   sqlite3_interrupt(state_->connection.get());

@@ -110,6 +110,9 @@ class Database {
   /// May be called from any thread and from a signal handler.
   void interrupt() noexcept;
 
+  /// The session that it reads; null in a database that has only a schema.
+  [[nodiscard]] kernel::Session* session();
+
   /// Tables in their given order, views in theirs, then what the user created in this database.
   [[nodiscard]] std::vector<Relation> relations();
 
