@@ -3,9 +3,12 @@
 """Files and their contents in the page cache, against stat(2), mincore(2) and what the files hold."""
 import gzip
 import hashlib
+import json
 import pathlib
 import re
+import subprocess
 import sys
+import tempfile
 
 from check_files import TYPES
 from program import Comparison
@@ -175,4 +178,37 @@ def syslog_file(program, truth):
                            " ON o.virtual_address = s.file_virtual_address"
                            " JOIN tasks t ON t.virtual_address = s.task_virtual_address AND t.source = 'task_list'")
     result.equal("who has it open", opened, [{"path": "/var/log/syslog", "tgid": owner}])
+    return result
+
+
+def dump(program, truth):
+    """Every file of cached_files is written once, with the bytes of file_contents(), and nothing else is."""
+    result = Comparison()
+    with tempfile.TemporaryDirectory() as folder:
+        out = pathlib.Path(folder) / "out"
+        done = subprocess.run([program.engram, "dump", program.image, out], capture_output=True, encoding="utf-8",
+                              check=False)
+        result.equal("exit code and errors", (done.returncode, done.stderr), (0, ""))
+        result.rows = [json.loads(line) for line in (out / "manifest.jsonl").read_text(encoding="utf-8").splitlines()]
+        wanted = program.query("SELECT DISTINCT virtual_address, path, size, bytes_cached, complete,"
+                               " hex(file_contents(virtual_address, type = 'regular')) AS content FROM cached_files")
+        expected = {row["virtual_address"]: row for row in wanted}
+        result.equal("files", sorted(row["inode_address"] for row in result.rows), sorted(expected))
+        written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+        result.equal("names", written, {row["file"] for row in result.rows} | {"manifest.jsonl"})
+        for row in result.rows:
+            theirs = expected[row["inode_address"]]
+            content = (out / row["file"]).read_bytes()
+            for column in ("path", "size", "bytes_cached", "complete"):
+                result.equal(f"{row['file']} {column}", row[column], theirs[column])
+            result.equal(f"{row['file']} length", len(content), row["size"])
+            result.equal(f"{row['file']} is whole or says what is missing", row["missing"] is None, row["complete"] == 1)
+            if theirs["content"]:
+                result.equal(f"{row['file']} content", content == bytes.fromhex(theirs["content"]), True)
+            if row["complete"]:
+                result.equal(f"{row['file']} sha256", row["sha256"], hashlib.sha256(content).hexdigest())
+    hashes = {row["path"]: row["sha256"] for row in result.rows}
+    for theirs in truth["files"]:
+        if theirs["path"] in ("/var/lib/lab/big.bin", "/etc/shadow", "/tmp/known-tmpfs.txt", "/var/log/syslog"):
+            result.equal(f"{theirs['path']} hash", hashes.get(theirs["path"]), theirs["sha256"])
     return result

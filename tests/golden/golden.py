@@ -53,6 +53,7 @@ CHECKS = {
     "files": check_page_cache.files,
     "file_ranges": check_page_cache.file_ranges,
     "file_contents": check_page_cache.file_contents,
+    "dump": check_page_cache.dump,
     "syslog_file": check_page_cache.syslog_file,
     "namespaces": check_namespaces.namespaces,
     "mounts": check_namespaces.mounts,

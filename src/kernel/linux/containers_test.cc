@@ -192,5 +192,40 @@ TEST_F(XArrayTest, DamagedNodeLosesItselfOnly) {
   EXPECT_EQ(diagnostics_.rows().size(), 3U);
 }
 
+std::vector<XArrayEntry> entries(const types::TypeDb& types, const Reader& reader) {
+  std::vector<XArrayEntry> found;
+  XArrayWalker(types, reader).walk_entries(kBase, "xarray", [&](const XArrayEntry& entry) {
+    found.push_back(entry);
+    return found.size() < 1000;
+  });
+  return found;
+}
+
+// What mm/filemap.c stores for folios of 4 and of 512 pages, and mm/workingset.c for an evicted
+// one: an entry in its first slot, siblings (xa_mk_sibling()) in the others.
+TEST_F(XArrayTest, EntriesCoverTheirSiblings) {
+  const VirtAddr top = kBase + 0x1000, low = kBase + 0x2000;
+  put(kBase + kHead, as_node(top));
+  put_node(top, 6);
+  put_slot(top, 0, as_node(low));
+  put_node(low, 0);
+  put_slot(low, 4, 0xffffea0000001000);
+  for (std::uint64_t slot = 5; slot < 8; ++slot) put_slot(low, slot, 4U << 2U | 2U);
+  put_slot(low, 8, 0x15);
+  put_slot(low, 9, 8U << 2U | 2U);
+  put_slot(low, 10, 4U << 2U | 2U);  // not behind the slot that it names: damage
+  put_slot(top, 8, 0xffffea0000008000);
+  for (std::uint64_t slot = 9; slot < 16; ++slot) put_slot(top, slot, 8U << 2U | 2U);
+  EXPECT_EQ(entries(types_, *reader_),
+            (std::vector<XArrayEntry>{
+                {4, 4, 0xffffea0000001000}, {8, 2, 0x15}, {512, 512, 0xffffea0000008000}}));
+}
+
+TEST_F(XArrayTest, SingleValueEntryNeedsNoNode) {
+  put(kBase + kHead, 0x15);
+  EXPECT_EQ(entries(types_, *reader_), (std::vector<XArrayEntry>{{0, 1, 0x15}}));
+  EXPECT_TRUE(walk().empty());
+}
+
 }  // namespace
 }  // namespace engram::kernel

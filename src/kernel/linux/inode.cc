@@ -161,6 +161,7 @@ std::optional<std::string> Inodes::path(VirtAddr inode) const {
 }
 
 std::optional<bool> Inodes::is_deleted(VirtAddr inode) const {
+  if (links(inode) == 0U) return true;
   const auto found = dentry(inode);
   return found ? kernel_.paths().is_deleted(*found) : std::nullopt;
 }

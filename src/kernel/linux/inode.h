@@ -42,6 +42,7 @@ class Inodes {
   /// Path of that dentry as Paths::text() gives it, below the first mount that shows it whole, or
   /// else shows it at all. Where the file system is mounted nowhere: the path in it.
   [[nodiscard]] std::optional<std::string> path(VirtAddr inode) const;
+  /// It has no name in any directory, or had none ever, as a memfd. Nothing: it is not known.
   [[nodiscard]] std::optional<bool> is_deleted(VirtAddr inode) const;
 
   // As stat(2), for file systems that do as generic_fillattr(). Nothing: the member cannot be read.

@@ -13,7 +13,7 @@
 -- uid: user who owns the file
 -- gid: group that owns the file
 -- mtime: when its content was last changed: Unix time in seconds
--- deleted: 1 if it was deleted; NULL as for path
+-- deleted: 1 if it was deleted, or never had a name in a directory
 -- virtual_address: the struct inode: the key to join on
 CREATE VIEW cached_files AS
 SELECT f.path, f.size, f.bytes_cached, f.complete, u.tgid, u.task, f.inode, f.device, f.file_system, f.type, f.mode,

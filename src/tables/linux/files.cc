@@ -119,7 +119,9 @@ const std::vector<Column<File>>& columns() {
         "Pages of them that were changed and not yet written back; those of file systems that are "
         "in memory always are. NULL as for bytes_cached."},
        pages<&CachedFile::dirty>},
-      {{"deleted", Type::integer, "1 if it was deleted. NULL as for path."},
+      {{"deleted", Type::integer,
+        "1 if it was deleted, or never had a name in a directory, as a memfd. NULL if that is not "
+        "known."},
        of_inode<&Inodes::is_deleted>},
       {{"names", Type::integer, "Names of the file that the kernel keeps in memory (dentries)."},
        of_inode<&Inodes::names>},
