@@ -12,6 +12,7 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace engram;
+  if (size == 0) return 0;  // no reader is given an empty file
   const std::string_view flattened("makedumpfile\0\0\0\0", 16);
   const std::string_view head(reinterpret_cast<const char*>(data),
                               std::min(size, flattened.size()));

@@ -64,7 +64,7 @@ std::optional<ChunkHeader> load_header(const FileView& file, FileOffset at, std:
   if (header.type == kCompressed && bytes.size() > kHeaderSize + kChecksumSize) {
     header.size = unpacked_size(Bytes(bytes).subspan(kHeaderSize + kChecksumSize)).value_or(0);
   }
-  if (header.type <= kPlain && header.size > 0 && header.size <= Chunks::kLargest &&
+  if (header.type <= kPlain && header.size > 0 && header.size <= Chunks::kLargest && content > 0 &&
       content <= kLongestContent && header.size / kMostExpansion <= content) {
     return header;
   }

@@ -178,11 +178,18 @@ const Damage kDamages[] = {
      "avml: range 0 at 0x0: [0x1000, 0x25fff]: the file ends in the chunk at", true, 65536},
     {"CutInTheFirstChunk", [](Buffer& b) { b.resize(kChunkData + 10); },
      "avml: range 0 at 0x0: [0x1000, 0x25fff]: "},
-    {"CutAfterTheHeader", [](Buffer& b) { b.resize(kHeader); }, "the file ends in the chunk at 0x20"},
+    {"CutAfterTheHeader", [](Buffer& b) { b.resize(kHeader); },
+     "the file ends in the chunk at 0x20"},
     {"Version", [](Buffer& b) { put(b, 4, 1U); }, "version 1, 2 is expected"},
     {"ChunkType", [](Buffer& b) { b[kChunkData] = std::byte{2}; }, "no chunk at 0x2a: type 0x2"},
     {"ChunkWithoutData", [](Buffer& b) { put(b, kChunkData, 0x400U); },
      "no chunk at 0x2a: type 0x0, 0x4 bytes"},
+    {"ChunkOfNothing",
+     [](Buffer& b) {
+       put(b, kChunkData, std::uint64_t{0});
+       b[kChunkData + 8] = std::byte{5};  // a small size: where the next chunk would begin
+     },
+     "no chunk at 0x2a: type 0x0, 0x0 bytes for 0x5"},
     {"HugeChunk", [](Buffer& b) { put(b, kChunkData, 0xFFFFFF00U); }, "no chunk at 0x2a"},
     {"MoreDataThanDeclared", [](Buffer& b) { put(b, 16, std::uint64_t{0x1fff}); },
      "the chunk at 0x2a has 0x10000 bytes, 0x1000 are left"},

@@ -23,11 +23,6 @@ Region part(const Region& region, PhysAddr first, PhysAddr last) {
   return result;
 }
 
-bool disjoint_and_sorted(const std::vector<Region>& regions) {
-  const auto meet = [](const Region& a, const Region& b) { return a.last() >= b.start; };
-  return std::adjacent_find(regions.begin(), regions.end(), meet) == regions.end();
-}
-
 /// A region as the sweep sees it. Less is first in the list.
 struct Span {
   std::size_t index;
@@ -94,6 +89,11 @@ class Sweep {
 };
 
 }  // namespace
+
+bool disjoint_and_sorted(const std::vector<Region>& regions) {
+  const auto meet = [](const Region& a, const Region& b) { return a.last() >= b.start; };
+  return std::adjacent_find(regions.begin(), regions.end(), meet) == regions.end();
+}
 
 std::vector<Region> without_overlap(const std::vector<Region>& regions) {
   if (disjoint_and_sorted(regions)) return regions;

@@ -10,6 +10,9 @@
 
 namespace engram::image {
 
+/// Whether each region begins behind the end of the one before it.
+[[nodiscard]] bool disjoint_and_sorted(const std::vector<guest::Region>& regions);
+
 /// The same bytes as disjoint regions in address order: where several regions have an address, the
 /// first of them in the list serves it. At most twice as many regions come out as went in; n log n.
 /// No region may be empty or exceed 2^64.

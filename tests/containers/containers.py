@@ -72,7 +72,8 @@ class Folder:
             notes += struct.pack("<III", 11, len(core), 0) + b"VMCOREINFO\0\0" + core + bytes(-len(core) % 4)
             count = len(memory.segments) + 1
             notes_at = 64 + 56 * count
-            header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 4, 62, 1, 0, 64, 0, 0, 64, 56, count, 0, 0, 0)
+            header = struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 4, 62, 1, 0, 64, 0, 0, 64, 56, count,
+                                 0, 0, 0)
             headers = struct.pack("<IIQQQQQQ", 4, 0, notes_at, 0, 0, len(notes), len(notes), 0)
             at, places = FIRST_SEGMENT, []
             for segment in memory.segments:
@@ -248,13 +249,15 @@ def split(case):
     if not all(path.exists() for path in paths):
         for path in paths:
             path.unlink(missing_ok=True)
-        makedumpfile("--split", "--splitblock-size", "16", "-c", "-d", "0", case.folder.elf(), *paths, stdout=subprocess.DEVNULL)
+        makedumpfile("--split", "--splitblock-size", "16", "-c", "-d", "0", case.folder.elf(), *paths,
+                     stdout=subprocess.DEVNULL)
     case.pages(*paths)
     case.pages(paths[2], paths[0], paths[1])
     case.tables(paths[0], "--with", paths[2], "--with", paths[1])
     done = subprocess.run([case.arguments.engram, "info", paths[1]], capture_output=True, encoding="utf-8", check=False)
     case.expect(done.returncode == 0, f"one part alone: {done.returncode}: {done.stderr}")
-    case.expect(all(str(path) in done.stderr for path in (paths[0], paths[2])), f"the others are not named: {done.stderr}")
+    others = (paths[0], paths[2])
+    case.expect(all(str(path) in done.stderr for path in others), f"the others are not named: {done.stderr}")
     for words, *extra in (("two files have the pages", "--with", paths[1]), ("is no kdump", "--with", case.original)):
         done = subprocess.run([case.arguments.engram, "info", paths[1], *extra], capture_output=True, encoding="utf-8",
                               check=False)
@@ -288,7 +291,8 @@ def ranges(case):
     image = case.folder.make("dump.concatenated.raw", convert)
     iomem = case.folder.path / "iomem"
     iomem.write_text("".join(f"{first:08x}-{last:08x} : System RAM\n  {first:08x}-{first + 15:08x} : Kernel code\n"
-                             f"{last + 1:08x}-{last + 16:08x} : Reserved\n" for first, last, _ in found), encoding="ascii")
+                             f"{last + 1:08x}-{last + 16:08x} : Reserved\n" for first, last, _ in found),
+                     encoding="ascii")
     case.original = source
     case.tables(image, "--ranges", iomem)
     case.tables(image, "--ranges", ",".join(f"{first:#x}-{last:#x}" for first, last, _ in found))
@@ -296,7 +300,7 @@ def ranges(case):
 
 
 def damaged(name):
-    """A case: a container that is cut, or whose headers were overwritten here and there, answers right or says why not."""
+    """A case: a container that is cut, or overwritten here and there, answers right or says why not."""
     def run(case):
         source = {"kdump": lambda: case.folder.kdump("lzo"), "flat": case.folder.flat, "avml": case.folder.avml}[name]()
         truth = json.loads((case.arguments.dump / "truth.json").read_text(encoding="utf-8"))
