@@ -33,7 +33,7 @@ import sparse  # noqa: E402  pylint: disable=wrong-import-position
 TABLES = ("os_version", "tasks", "kallsyms")
 PAGE = 4096
 FIRST_SEGMENT = 0x10000
-DAMAGES = 20
+DAMAGES = 8
 
 
 class Folder:
