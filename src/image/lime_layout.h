@@ -12,7 +12,7 @@
 
 namespace engram::image::lime {
 
-inline constexpr std::uint32_t kMagic = 0x4C694D45;      // "EMiL" in the file
+inline constexpr std::uint32_t kMagic = 0x4C694D45;  // "EMiL" in the file
 inline constexpr std::uint32_t kVersion = 1;
 inline constexpr std::uint32_t kAvmlMagic = 0x4C4D5641;  // "AVML"
 inline constexpr std::uint32_t kAvmlVersion = 2;
