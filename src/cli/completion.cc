@@ -13,17 +13,6 @@
 namespace engram::cli {
 namespace {
 
-constexpr std::array<DotCommand, 7> kDotCommands{{
-    {".dump", "DIRECTORY [WHERE SQL]",
-     "write files out of the page cache into a directory: those of cached_files, or some of them"},
-    {".exit", "", "leave (so do .quit and Ctrl-D)"},
-    {".help", "", "show this text"},
-    {".mode", "NAME", "how results are written: table, json, jsonl or csv"},
-    {".quit", "", "leave"},
-    {".schema", "[NAME]", "the columns of all tables and views, or of one, with what they mean"},
-    {".tables", "", "list the tables and views"},
-}};
-
 bool is_word(char c) {
   return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
 }

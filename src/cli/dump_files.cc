@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cstring>
 
 #include "cli/command.h"
+#include "cli/dot_command.h"
 #include "cli/progress.h"
 #include "kernel/linux/inode.h"
 #include "kernel/linux/linux_kernel.h"
@@ -28,7 +28,6 @@ using tables::Type;
 
 constexpr std::size_t kBlock = 1 * kMiB;         // read and written at once
 constexpr std::uint64_t kHashLimit = 16 * kGiB;  // holes of a damaged file may have any size
-constexpr std::string_view kBlanks = " \t\r\n\f\v";
 
 const std::array<sql::ResultColumn, 10> kManifest{{{"file", Type::text},
                                                    {"path", Type::text},
@@ -40,12 +39,6 @@ const std::array<sql::ResultColumn, 10> kManifest{{{"file", Type::text},
                                                    {"sha256", Type::text},
                                                    {"missing", Type::text},
                                                    {"error", Type::text}}};
-
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(kBlanks);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
-}
 
 /// Interrupts reach the database while it looks for the files.
 class Watch {
@@ -60,10 +53,6 @@ class Watch {
  private:
   Interrupts& interrupts_;
 };
-
-RunFailure interrupted() {
-  return {kInterrupted, "interrupted", false};
-}
 
 /// The struct inodes of the files that are wanted.
 Result<std::vector<VirtAddr>, RunFailure> choose(sql::Database& database, std::string_view where,
@@ -191,34 +180,6 @@ RunFailure not_written(const Error& error) {
 }
 
 }  // namespace
-
-Result<DumpRequest> parse_dump_request(std::string_view text) {
-  constexpr std::string_view kWhere = "where";
-  text = trimmed(text);
-  DumpRequest request;
-  if (text.starts_with('"')) {
-    const auto end = text.find('"', 1);
-    if (end == std::string_view::npos) return fail("dump: no closing quote behind DIRECTORY");
-    request.directory = text.substr(1, end - 1);
-    text.remove_prefix(end + 1);
-  } else {
-    const auto end = std::min(text.find_first_of(kBlanks), text.size());
-    request.directory = text.substr(0, end);
-    text.remove_prefix(end);
-  }
-  if (request.directory.empty()) return fail("dump: DIRECTORY [WHERE EXPRESSION] expected");
-  text = trimmed(text);
-  if (text.ends_with(';')) text = trimmed(text.substr(0, text.size() - 1));
-  if (text.empty()) return request;
-  const bool is_where =
-      text.size() > kWhere.size() && kBlanks.find(text[kWhere.size()]) != std::string_view::npos &&
-      std::equal(kWhere.begin(), kWhere.end(), text.begin(), [](char a, char b) {
-        return a == static_cast<char>(std::tolower(static_cast<unsigned char>(b)));
-      });
-  if (!is_where) return fail("dump: WHERE expected behind DIRECTORY, got {}", text);
-  request.where = trimmed(text.substr(kWhere.size()));
-  return request;
-}
 
 Result<Dumped, RunFailure> dump_files(sql::Database& database, const DumpRequest& request,
                                       const Console& console, Interrupts& interrupts) {

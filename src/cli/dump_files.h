@@ -29,10 +29,6 @@ struct DumpRequest {
   std::string where;      ///< an SQL expression over the view cached_files; empty: all of them
 };
 
-/// `DIRECTORY [WHERE EXPRESSION]`; the directory may stand in double quotes.
-/// Errors: no directory; something else behind it.
-Result<DumpRequest> parse_dump_request(std::string_view text);
-
 /// Each file once, however many processes have it. What is written about it is in manifest.jsonl.
 /// Errors: of the SQL, interrupted, the directory cannot be written to.
 Result<Dumped, RunFailure> dump_files(sql::Database& database, const DumpRequest& request,

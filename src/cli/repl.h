@@ -31,12 +31,6 @@ class Repl {
   void handle(const std::string& line, LineSource& lines);
   void run_statement();
   void finish(const Result<void, RunFailure>& done);
-  void run_dot_command(std::string_view line);
-  void dump(std::string_view argument);
-  void list_relations();
-  void show_schema(std::string_view name);
-  void show_help();
-  void print(std::string_view text);
   void failed(std::string_view text);
 
   OpenImage& image_;

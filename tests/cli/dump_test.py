@@ -74,16 +74,16 @@ class DumpTest(unittest.TestCase):
 
     def test_shell(self):
         first, second = self.folder / "with blank", self.folder / "two"
-        done = engram("shell", IMAGE, text=f".dump \"{first}\" where path = '/etc/hosts'\n"
-                                           f".dump {second} WHERE size < 20 AND path LIKE '/etc/%';\n")
+        done = engram("shell", IMAGE, text=f".dump \"{first}\" --where \"path = '/etc/hosts'\"\n"
+                                           f".dump {second} --where \"size < 20 AND path LIKE '/etc/%'\"\n")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertEqual(done.stdout.splitlines()[0], "1 file, 1 of them complete, 46 bytes")
         self.assertEqual((first / "files/etc/hosts").stat().st_size, 46)
         self.assertIn("/etc/hostname", {row["path"] for row in self.manifest(second)})
 
     def test_shell_says_what_is_wrong(self):
-        for line, text in ((".dump", "DIRECTORY [WHERE EXPRESSION] expected"), (".dump x path = 1", "WHERE expected"),
-                           ('.dump "x', "closing quote"), (".dump /no/such/place WHERE 1", "/no/such/place: No such file")):
+        for line, text in ((".dump", "DIRECTORY is required"), (".dump x --where y=1", "no such column"),
+                           (".dump /no/such/place", "/no/such/place: No such file")):
             done = engram("shell", IMAGE, text=line + "\n")
             self.assertEqual(done.returncode, 1, line)
             self.assertIn(text, done.stderr)
