@@ -17,6 +17,9 @@ using paging::Mode;
 // The kernel half of the address space: nt lies between these (since Windows 7 at least).
 constexpr VirtAddr kKernelFirst{0xFFFF'F800'0000'0000}, kKernelLast{0xFFFF'FFFF'FFFF'FFFF};
 constexpr std::uint64_t kSmallestKernel = 64 * kKiB;
+// Of mapped memory that is searched for the kernel image: tables may map a page any number of
+// times.
+constexpr std::uint64_t kMostPages = 16 * kGiB / kPageSize;
 constexpr std::uint64_t kEntrySize = 8;
 constexpr std::uint64_t kSharedDataSlot = 0x1EF;  // of the root: the slot of SharedData::kAddress
 constexpr std::uint64_t kAddressMask = 0x000f'ffff'ffff'f000ULL;
@@ -71,12 +74,13 @@ bool is_kernel_name(const std::string& pdb) {
 /// The image whose symbols are in a file with a name that kernels have.
 std::optional<ProgramImage> search_kernel(const AddressSpace& space) {
   std::optional<ProgramImage> found;
+  std::uint64_t left = kMostPages;
   const auto visit = [&](const paging::Mapping& mapping) {
-    for (std::uint64_t at = 0; at < mapping.size && !found; at += kPageSize) {
+    for (std::uint64_t at = 0; at < mapping.size && !found && left > 0; at += kPageSize, --left) {
       auto image = read_program_image(space, mapping.start + at);
       if (image && image->pdb && is_kernel_name(image->pdb->name)) found = std::move(image);
     }
-    return !found.has_value();
+    return !found && left > 0;
   };
   (void)space.for_each_mapping(kKernelFirst, kKernelLast, visit);
   return found;
