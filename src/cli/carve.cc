@@ -20,6 +20,9 @@ PartKind kind_of(const Fault& fault) {
     case Reason::non_canonical:
       return PartKind::not_an_address;
     case Reason::not_present:
+    case Reason::prototype:
+    case Reason::page_file:
+    case Reason::demand_zero:
       return fault.entry == 0 ? PartKind::unmapped : PartKind::not_present;
     case Reason::reserved_bits:
       return PartKind::damaged;
