@@ -40,9 +40,18 @@ bool NoteReader::add(Bytes notes) {
     const auto data = slice(notes, data_at, data_size);
     if (!name || !data) return false;
     add_note(text_until_nul(*name), order_(header->n_type), *data);
-    at = data_at + align_up(data_size, kNoteAlignment);
+    const std::uint64_t end = data_at + align_up(data_size, kNoteAlignment);
+    keep(notes, at, end);
+    at = end;
   }
   return true;
+}
+
+void NoteReader::keep(Bytes notes, std::uint64_t at, std::uint64_t end) {
+  const auto there = static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(end, notes.size()));
+  notes_.insert(notes_.end(), notes.begin() + static_cast<std::ptrdiff_t>(at),
+                notes.begin() + there);
+  notes_.resize(static_cast<std::size_t>(align_up(notes_.size(), kNoteAlignment)));
 }
 
 void NoteReader::add_note(std::string_view name, std::uint32_t type, Bytes data) {
@@ -96,6 +105,8 @@ void NoteReader::finish(Facts& facts) && {
     facts.cpus[i].cpu = static_cast<std::uint32_t>(i);
   }
   facts.vmcoreinfo = std::move(vmcoreinfo_);
+  facts.machine = machine_;
+  facts.notes = std::move(notes_);
 }
 
 }  // namespace engram::image::elf

@@ -28,6 +28,8 @@ class NoteReader {
 
  private:
   void add_note(std::string_view name, std::uint32_t type, Bytes data);
+  /// Appends a whole note, whose padding the last one in a file may lack.
+  void keep(Bytes notes, std::uint64_t at, std::uint64_t end);
   void add_qemu_cpu(Bytes data);
   void add_status(Bytes data);
 
@@ -36,6 +38,7 @@ class NoteReader {
   std::vector<CpuRegisters> qemu_;
   std::vector<CpuRegisters> status_;
   std::optional<std::string> vmcoreinfo_;
+  std::vector<std::byte> notes_;
 };
 
 }  // namespace engram::image::elf

@@ -67,6 +67,10 @@ struct Facts {
   std::endian byte_order = std::endian::little;       ///< of the values in memory
   std::vector<CpuRegisters> cpus;
   std::optional<std::string> vmcoreinfo;  ///< text of the VMCOREINFO note: KEY=VALUE lines
+  std::uint16_t machine = 0;              ///< e_machine of an ELF header; EM_NONE: there is none
+  /// The ELF notes as they are in the file, one after the other: what copies a dump can keep more
+  /// of them than is understood here. Whole notes only, padded to four bytes.
+  std::vector<std::byte> notes = {};
   /// What else the headers say, in words, in their order: "dump level", "31: ...".
   std::vector<std::pair<std::string, std::string>> header = {};
   std::optional<CrashHeader> crash = std::nullopt;  ///< of a Windows crash dump

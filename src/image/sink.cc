@@ -33,6 +33,7 @@ FileSink::FileSink(std::string path, mapping::File file)
       unfinished_(std::make_unique<Unfinished>(path)),
       path_(std::move(path)) {}
 
+FileSink::FileSink(FileSink&& other) noexcept = default;
 FileSink::~FileSink() = default;
 
 Result<FileSink> FileSink::create(const std::string& path) {
@@ -47,12 +48,24 @@ Result<FileSink> FileSink::create(const std::string& path) {
 Result<void> FileSink::write(Bytes bytes) {
   const auto end = at_.checked_add(bytes.size());
   if (!end || end->value > kLongestFile) return fail("{}: too long for a file", path_);
-  const mapping::Transfer written = file_.write_at(at_, bytes);
-  if (!written.complete()) {
-    return tl::unexpected(mapping::to_error(path_, written.error(bytes.size())));
-  }
+  ENGRAM_CHECK(write_at(at_, bytes));
   at_ = *end;
   return {};
+}
+
+Result<void> FileSink::write_over(FileOffset at, Bytes bytes) {
+  const auto end = at.checked_add(bytes.size());
+  if (!end || *end > at_) {
+    return fail("{}: {} bytes at {:#x} do not lie in the {:#x} that are written", path_,
+                bytes.size(), at.value, at_.value);
+  }
+  return write_at(at, bytes);
+}
+
+Result<void> FileSink::write_at(FileOffset at, Bytes bytes) {
+  const mapping::Transfer written = file_.write_at(at, bytes);
+  if (written.complete()) return {};
+  return tl::unexpected(mapping::to_error(path_, written.error(bytes.size())));
 }
 
 Result<void> FileSink::zeros(std::uint64_t count) {

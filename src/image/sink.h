@@ -30,19 +30,25 @@ class FileSink final : public Sink {
   /// Errors: there is a file of this name (it may be the source of the bytes); no permission.
   static Result<FileSink> create(const std::string& path);
 
-  FileSink(FileSink&& other) noexcept = default;
+  FileSink(FileSink&& other) noexcept;
   ~FileSink() override;
 
   /// Errors: no room.
   Result<void> write(Bytes bytes) override;
   /// Errors: a file cannot be so long.
   Result<void> zeros(std::uint64_t count) override;
+  /// Replaces bytes that were written before, or zeros. Errors: as write(); they do not all lie
+  /// before what is written next.
+  Result<void> write_over(FileOffset at, Bytes bytes);
+  /// Where the next byte goes.
+  [[nodiscard]] FileOffset position() const { return at_; }
   /// Gives the file its length and waits until it is on the disk. Errors: as above.
   Result<void> finish();
 
  private:
   struct Unfinished;
   FileSink(std::string path, mapping::File file);
+  Result<void> write_at(FileOffset at, Bytes bytes);
 
   mapping::File file_;
   FileOffset at_;

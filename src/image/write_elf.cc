@@ -2,33 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <limits>
-#include <string_view>
 #include <vector>
 
 #include "image/elf_layout.h"
+#include "image/write_notes.h"
 #include "image/write_ranges.h"
 
 namespace engram::image {
 namespace {
-
-constexpr std::string_view kNoteName{"VMCOREINFO\0", 11};
-constexpr std::uint64_t kNoteAlignment = 4;
-
-std::uint16_t machine_of(Architecture architecture) {
-  switch (architecture) {
-    case Architecture::x86_64:
-      return EM_X86_64;
-    case Architecture::arm64:
-      return EM_AARCH64;
-    case Architecture::unknown:
-      break;
-  }
-  return EM_NONE;
-}
-
-Bytes bytes_of(std::string_view text) {
-  return std::as_bytes(std::span(text.data(), text.size()));
-}
 
 template <class T>
 Result<void> write_struct(const T& value, Sink& sink) {
@@ -40,12 +21,14 @@ Result<void> write_struct(const T& value, Sink& sink) {
 /// map it.
 class ElfWriter {
  public:
-  ElfWriter(const guest::Memory& memory, const Facts& facts, const Written& all, Sink& sink)
-      : memory_(memory),
-        facts_(facts),
-        all_(all),
+  ElfWriter(const Survey& survey, const Facts& facts, Sink& sink, const WriteOptions& options)
+      : survey_(survey),
+        all_(survey.all),
         sink_(sink),
-        order_(facts.byte_order == std::endian::big) {}
+        options_(options),
+        machine_(machine_of(facts)),
+        notes_(make_notes(facts).bytes),
+        order_(byte_order_of(facts)) {}
 
   /// Errors: more ranges or bytes than an ELF file can declare; those of the sink and the memory.
   Result<void> write() {
@@ -54,16 +37,16 @@ class ElfWriter {
     }
     // Each range may need less than a page of padding.
     const auto padding = checked_multiply(all_.ranges + 1, kPageSize);
-    const auto headers = checked_add(note_at() + note_size(), padding.value_or(~0ULL));
+    const auto headers = checked_add(note_at() + notes_.size(), padding.value_or(~0ULL));
     if (!headers || !checked_add(*headers, all_.bytes)) {
       return fail("write: {:#x} bytes are too many for an ELF file", all_.bytes);
     }
     ENGRAM_CHECK(write_headers());
     ENGRAM_CHECK(write_segments());
-    ENGRAM_CHECK(write_note());
-    std::uint64_t at = note_at() + note_size();
-    PresentRanges ranges(memory_);
-    RangeCopier copier(memory_, sink_);
+    ENGRAM_CHECK(sink_.write(notes_));
+    std::uint64_t at = note_at() + notes_.size();
+    PresentRanges ranges(survey_.memory);
+    RangeCopier copier(survey_, sink_, options_);
     while (const auto range = ranges.next()) {
       const std::uint64_t offset = place(*range, at);
       ENGRAM_CHECK(sink_.zeros(offset - at));
@@ -74,7 +57,7 @@ class ElfWriter {
   }
 
  private:
-  [[nodiscard]] bool has_note() const { return facts_.vmcoreinfo.has_value(); }
+  [[nodiscard]] bool has_note() const { return !notes_.empty(); }
   [[nodiscard]] std::uint64_t segments() const { return all_.ranges + (has_note() ? 1 : 0); }
   /// e_phnum has no room for the number: it is in section 0 then.
   [[nodiscard]] bool counts_in_section() const { return segments() >= PN_XNUM; }
@@ -83,11 +66,6 @@ class ElfWriter {
   }
   [[nodiscard]] std::uint64_t note_at() const {
     return table_at() + segments() * sizeof(Elf64_Phdr);
-  }
-  [[nodiscard]] std::uint64_t note_size() const {
-    if (!has_note()) return 0;
-    return sizeof(Elf64_Nhdr) + align_up(kNoteName.size(), kNoteAlignment) +
-           align_up(facts_.vmcoreinfo->size(), kNoteAlignment);
   }
   static std::uint64_t place(const PresentRange& range, std::uint64_t at) {
     return at + ((range.start.value - at) & kPageMask);
@@ -100,7 +78,7 @@ class ElfWriter {
     header.e_ident[EI_DATA] = order_.is_big() ? ELFDATA2MSB : ELFDATA2LSB;
     header.e_ident[EI_VERSION] = EV_CURRENT;
     header.e_type = order_(Elf64_Half{ET_CORE});
-    header.e_machine = order_(machine_of(facts_.architecture));
+    header.e_machine = order_(machine_);
     header.e_version = order_(Elf64_Word{EV_CURRENT});
     header.e_phoff = order_(table_at());
     header.e_ehsize = order_(Elf64_Half{sizeof header});
@@ -121,13 +99,13 @@ class ElfWriter {
       Elf64_Phdr note = {};
       note.p_type = order_(Elf64_Word{PT_NOTE});
       note.p_offset = order_(note_at());
-      note.p_filesz = note.p_memsz = order_(note_size());
+      note.p_filesz = note.p_memsz = order_(std::uint64_t{notes_.size()});
       ENGRAM_CHECK(write_struct(note, sink_));
     }
     constexpr std::size_t kAtOnce = 1024;
     std::vector<Elf64_Phdr> table;
-    std::uint64_t at = note_at() + note_size();
-    PresentRanges ranges(memory_);
+    std::uint64_t at = note_at() + notes_.size();
+    PresentRanges ranges(survey_.memory);
     while (const auto range = ranges.next()) {
       Elf64_Phdr segment = {};
       segment.p_type = order_(Elf64_Word{PT_LOAD});
@@ -144,32 +122,22 @@ class ElfWriter {
     return sink_.write(std::as_bytes(std::span(table)));
   }
 
-  Result<void> write_note() {
-    if (!has_note()) return {};
-    const std::string& text = *facts_.vmcoreinfo;
-    Elf64_Nhdr header = {};
-    header.n_namesz = order_(static_cast<Elf64_Word>(kNoteName.size()));
-    header.n_descsz = order_(static_cast<Elf64_Word>(text.size()));
-    ENGRAM_CHECK(write_struct(header, sink_));
-    ENGRAM_CHECK(sink_.write(bytes_of(kNoteName)));
-    ENGRAM_CHECK(sink_.zeros(align_up(kNoteName.size(), kNoteAlignment) - kNoteName.size()));
-    ENGRAM_CHECK(sink_.write(bytes_of(text)));
-    return sink_.zeros(align_up(text.size(), kNoteAlignment) - text.size());
-  }
-
-  const guest::Memory& memory_;
-  const Facts& facts_;
+  const Survey& survey_;
   const Written& all_;
   Sink& sink_;
+  const WriteOptions& options_;
+  const std::uint16_t machine_;
+  const std::vector<std::byte> notes_;
   const elf::ByteOrder order_;
 };
 
 }  // namespace
 
-Result<Written> write_elf(const guest::Memory& memory, const Facts& facts, Sink& sink) {
-  ENGRAM_TRY(const Written all, survey(memory));
-  ENGRAM_CHECK(ElfWriter(memory, facts, all, sink).write());
-  return all;
+Result<Written> write_elf(const guest::Memory& memory, const Facts& facts, Sink& sink,
+                          const WriteOptions& options) {
+  ENGRAM_TRY(const Survey found, survey(memory, options));
+  ENGRAM_CHECK(ElfWriter(found, facts, sink, options).write());
+  return found.all;
 }
 
 }  // namespace engram::image

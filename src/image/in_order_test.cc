@@ -1,0 +1,61 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "image/in_order.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <new>
+#include <thread>
+
+namespace engram::image {
+namespace {
+
+TEST(InOrder, ResultsComeInTheOrderOfTheTasks) {
+  InOrder<int> queue;
+  int next = 0;
+  const auto take = [&] {
+    const auto result = queue.take();
+    ASSERT_TRUE(result.has_value());
+    EXPECT_EQ(*result, next++);
+  };
+  for (int i = 0; i < 100; ++i) {
+    if (queue.full()) take();
+    queue.add(
+        [i]() -> Result<int> {
+          std::this_thread::sleep_for(std::chrono::microseconds(i % 3 * 500));
+          return i;
+        },
+        i % 5 == 0);
+  }
+  while (!queue.empty()) take();
+  EXPECT_EQ(next, 100);
+}
+
+TEST(InOrder, ErrorsAndExceptionsAreThoseOfTheTask) {
+  InOrder<int> queue;
+  queue.add([]() -> Result<int> { return fail("no"); });
+  queue.add([]() -> Result<int> { throw std::bad_alloc(); });
+  const auto failed = queue.take();
+  ASSERT_FALSE(failed.has_value());
+  EXPECT_EQ(failed.error().text, "no");
+  EXPECT_THROW((void)queue.take(), std::bad_alloc);
+}
+
+TEST(InOrder, WaitsForTasksThatNobodyTook) {
+  std::atomic<int> done = 0;
+  {
+    InOrder<int> queue;
+    for (int i = 0; i < 2; ++i) {
+      queue.add([&done]() -> Result<int> {
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        return ++done;
+      });
+    }
+  }
+  EXPECT_EQ(done, 2);
+}
+
+}  // namespace
+}  // namespace engram::image
