@@ -10,9 +10,11 @@
 
 #include "cli/command.h"
 #include "cli/commands/command.h"
+#include "cli/commands/convert.h"
 #include "cli/commands/dump.h"
 #include "cli/commands/info.h"
 #include "cli/commands/query.h"
+#include "cli/commands/read.h"
 #include "cli/commands/shell.h"
 #include "cli/commands/tables.h"
 
@@ -41,6 +43,8 @@ int main(int argument_count, char** arguments) {
     const std::array commands{
         make_query_command(), make_shell_command(), make_command_command(),
         make_dump_command(),  make_info_command(),  make_tables_command(),
+        make_query_command(), make_shell_command(), make_command_command(), make_dump_command(),
+        make_info_command(),  make_read_command(),  make_convert_command(), make_tables_command(),
     };
     return run_program(commands, argument_count, arguments, console);
   } catch (const std::exception& exception) {

@@ -82,7 +82,7 @@ Result<Config> config_of(const ImageSource& source) {
   return std::filesystem::exists(path, error) || error ? read_config(path) : Config();
 }
 
-Result<std::unique_ptr<kernel::Session>> open_session(const ImageSource& source,
+Result<std::unique_ptr<kernel::Session>> make_session(const ImageSource& source,
                                                       const Console& console) {
   if (source.live) {
     const Progress progress(console, "looking at the guest");
@@ -100,17 +100,22 @@ Result<std::unique_ptr<kernel::Session>> open_session(const ImageSource& source,
 
 }  // namespace
 
+Result<std::unique_ptr<kernel::Session>> open_session(const ImageSource& source,
+                                                      const Console& console) {
+  auto session = make_session(source, console);
+  if (!session) return fail("{}", about(source.path, session.error().text));
+  for (const auto& notice : (*session)->image().notices()) {
+    if (notice.level <= Level::warning) console.warning(about(source.path, notice.text));
+  }
+  return session;
+}
+
 Result<OpenImage> OpenImage::open(const ImageSource& source, const Console& console) {
   ENGRAM_TRY(Config config, config_of(source));
   const std::string& path = source.path;
-  auto session = open_session(source, console);
-  if (!session) return fail("{}", about(path, session.error().text));
-  for (const auto& notice : (*session)->image().notices()) {
-    if (notice.level <= Level::warning) console.warning(about(path, notice.text));
-  }
   OpenImage open;
   open.path_ = path;
-  open.session_ = std::move(*session);
+  ENGRAM_TRY(open.session_, open_session(source, console));
   if (const auto most = config.diagnostics_max_entries) {
     open.session_->diagnostics().set_capacity(static_cast<std::size_t>(*most));
   }

@@ -35,11 +35,16 @@ struct ImageSource {
 /// fill in `source`.
 void add_image_arguments(CLI::App& command, ImageSource& source);
 
+/// Prints what a user should know about the image (that it is cut, say) as warnings.
+/// Errors: those of Image::open(), parse_ranges() or kernel::open_live(); the text begins with the
+/// path.
+Result<std::unique_ptr<kernel::Session>> open_session(const ImageSource& source,
+                                                      const Console& console);
+
 class OpenImage {
  public:
-  /// Prints what a user should know about the image (that it is cut, say) as warnings.
-  /// Errors: those of Image::open(), parse_ranges() or kernel::open_live(), and Database::create();
-  /// the text begins with the path. Those of read_config().
+  /// Errors: those of open_session(), Database::create() and read_config(); the text begins with
+  /// the path, or with that of the settings.
   static Result<OpenImage> open(const ImageSource& source, const Console& console);
 
   [[nodiscard]] const image::Image& image() const { return session_->image(); }

@@ -6,8 +6,11 @@
 
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
+#include <cstdio>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "cli/console.h"
@@ -33,5 +36,32 @@ class Progress {
   bool end_ = false;
   std::thread thread_;  ///< the last member: it uses the others
 };
+
+/// How far a long step is, of which it is known how long it is: a bar, the rate and the time that
+/// is left, on a terminal behind `err`. It appears after half a second. For one thread.
+class ProgressBar {
+ public:
+  ProgressBar(const Console& console, std::string text);
+  /// Takes the line away.
+  ~ProgressBar();
+  ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
+
+  /// Shows the line anew if that is some time ago.
+  void update(std::uint64_t done, std::uint64_t all);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  std::FILE* err_;  ///< null: nothing is shown
+  std::string text_;
+  Clock::time_point begin_ = Clock::now();
+  Clock::time_point next_;
+  bool shown_ = false;
+};
+
+/// "TEXT [####......]  40 %  200 MiB/s  0:03 left", in less than 80 columns for a text of 16.
+[[nodiscard]] std::string progress_line(std::string_view text, std::uint64_t done,
+                                        std::uint64_t all, double seconds);
 
 }  // namespace engram::cli
