@@ -41,8 +41,6 @@ int main(int argument_count, char** arguments) {
   const Console console = Console::standard();
   try {
     const std::array commands{
-        make_query_command(), make_shell_command(), make_command_command(),
-        make_dump_command(),  make_info_command(),  make_tables_command(),
         make_query_command(), make_shell_command(), make_command_command(), make_dump_command(),
         make_info_command(),  make_read_command(),  make_convert_command(), make_tables_command(),
     };
