@@ -34,10 +34,11 @@ def ask(engram, image, sql):
     return json.loads(done.stdout)
 
 
-def table_names(engram):
-    """All tables; views are made of them."""
+def table_names(engram, image):
+    """All tables that there are of such an image; views are made of them."""
     done = subprocess.run([engram, "tables", "--format", "json"], stdout=subprocess.PIPE, check=True)
-    return [row["name"] for row in json.loads(done.stdout) if row["kind"] == "table"]
+    names = [row["name"] for row in json.loads(done.stdout) if row["kind"] == "table"]
+    return [name for name in names if run(engram, image, f"SELECT count(*) FROM {name}")[1]]
 
 
 def objects(engram, image, tables):
@@ -138,7 +139,7 @@ def main():
         copy = pathlib.Path(folder) / "dump.raw"
         subprocess.run(["cp", "--sparse=always", arguments.dump / "dump.raw", copy], check=True)
         size = copy.stat().st_size
-        tables = table_names(arguments.engram)
+        tables = table_names(arguments.engram, copy)
         kinds = objects(arguments.engram, copy, tables)
         queries = [SHORT.get(table, f"SELECT * FROM {table}") for table in tables]
         file = os.open(copy, os.O_RDWR)

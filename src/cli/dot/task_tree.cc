@@ -64,7 +64,7 @@ class Tree {
     Node node{task.address,
               tasks_.pid(task.address),
               tasks_.tgid(task.address),
-              task.source == kernel::TaskSource::task_list,
+              task.source != kernel::TaskSource::pid_ns,
               false,
               {}};
     if (!options_.threads && node.pid && node.tgid && node.pid != node.tgid) return;
