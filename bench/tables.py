@@ -21,6 +21,7 @@ from open import measure
 
 TABLE_LIMIT_MS, JOIN_LIMIT_MS = 300, 500
 OWN = {"diagnostics", "mquire_diagnostics", "image_info", "image_ranges"}  # about the file, so formats differ
+NOT_OF_THIS = ("this is about Windows", "has no header of a Windows crash dump", "registers: the image")
 # What has which connection open, written naively: every pair of conditions, and no hint.
 JOIN = ("SELECT t.pid, t.comm, f.fd, c.protocol, c.local_port, c.remote_port FROM {} JOIN {} JOIN {}"
         " WHERE f.task = t.virtual_address AND c.inode = f.inode")
@@ -51,6 +52,10 @@ def queries(engram, images):
     listed = subprocess.run([engram, "tables", "--format", "json"], stdout=subprocess.PIPE, check=True)
     for name in (row["name"] for row in json.loads(listed.stdout)):
         sql = f"SELECT * FROM {name}"
+        refused = subprocess.run([engram, "query", images[0], f"SELECT count(*) FROM {name}"], capture_output=True, encoding="utf-8",
+                                 check=False).stderr
+        if any(reason in refused for reason in NOT_OF_THIS):
+            continue
         if name not in OWN and rows_of(engram, images[0], sql) != rows_of(engram, images[1], sql):
             raise SystemExit(f"{name}: {images[0]} and {images[1]} differ; no time is reported")
         yield name, sql, TABLE_LIMIT_MS

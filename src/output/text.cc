@@ -3,6 +3,7 @@
 #include "output/text.h"
 
 #include <fmt/format.h>
+#include <algorithm>
 
 #include <clocale>
 #include <cmath>
@@ -91,12 +92,18 @@ Character first_character(std::string_view text) {
 std::string valid_utf8(std::string_view text) {
   std::string result;
   result.reserve(text.size());
-  while (!text.empty()) {
+  while (true) {
+    const auto other = std::find_if(text.begin(), text.end(), [](char byte) {
+      return static_cast<unsigned char>(byte) > 0x7F;  // all that ASCII does not have
+    });
+    const auto ascii = static_cast<std::size_t>(other - text.begin());
+    result += text.substr(0, ascii);
+    text.remove_prefix(ascii);
+    if (text.empty()) return result;
     const Character character = first_character(text);
     result += character.valid ? text.substr(0, character.length) : kReplacement;
     text.remove_prefix(character.length);
   }
-  return result;
 }
 
 std::string terminal_text(std::string_view text) {
