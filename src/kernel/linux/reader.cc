@@ -5,17 +5,45 @@
 #include <fmt/core.h>
 
 namespace engram::kernel {
+namespace {
+
+/// A number of a size that is no power of two.
+Result<std::uint64_t, paging::Fault> load_bytes(const paging::AddressSpace& space, VirtAddr from,
+                                                std::uint64_t size) {
+  std::uint64_t value = 0;
+  const auto bytes = std::as_writable_bytes(std::span(&value, 1));
+  ENGRAM_CHECK(space.read_exact(from, bytes.first(static_cast<std::size_t>(size))));
+  return value;
+}
+
+}  // namespace
 
 std::optional<std::uint64_t> Reader::scalar(VirtAddr object, std::uint64_t offset,
                                             std::uint64_t size, bool is_signed,
                                             std::string_view name) const {
-  std::uint64_t value = 0;
-  const auto bytes =
-      std::as_writable_bytes(std::span(&value, 1)).first(static_cast<std::size_t>(size));
-  if (const auto read = space_.read_exact(object + offset, bytes); !read) {
+  const VirtAddr at = object + offset;
+  auto read = Result<std::uint64_t, paging::Fault>(0);
+  switch (size) {
+    case 8:
+      read = space_.load<std::uint64_t>(at);
+      break;
+    case 4:
+      read = space_.load<std::uint32_t>(at);
+      break;
+    case 2:
+      read = space_.load<std::uint16_t>(at);
+      break;
+    case 1:
+      read = space_.load<std::uint8_t>(at);
+      break;
+    default:
+      read = load_bytes(space_, at, size);
+  }
+  if (!read) {
     report(name, object, paging::to_string(read.error()));
     return std::nullopt;
   }
+  std::uint64_t value = *read;
   const unsigned unused_bits = 64 - 8 * static_cast<unsigned>(size);
   if (is_signed && unused_bits != 0) {
     value =
