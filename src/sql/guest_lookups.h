@@ -33,8 +33,8 @@ struct GuestLookups {
   std::function<Result<std::vector<std::byte>>(VirtAddr, std::size_t, std::optional<PhysAddr> root)>
       read;
 
-  /// What the page cache has of the file with this inode, zeros in place of what it lacks if that is
-  /// allowed. An error (a part is missing, say) is NULL in SQL and a diagnostics row.
+  /// What the page cache has of the file with this inode, zeros in place of what it lacks if that
+  /// is allowed. An error (a part is missing, say) is NULL in SQL and a diagnostics row.
   std::function<Result<std::vector<std::byte>>(VirtAddr inode, bool zeros, std::uint64_t limit)>
       file_contents;
 

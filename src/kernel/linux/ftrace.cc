@@ -69,11 +69,11 @@ Ftrace::Ftrace(LinuxKernel& kernel)
 }
 
 /// Whole if no link that was followed has changed since.
-Try<VirtAddr> Ftrace::attempt(VirtAddr first, VirtAddr end) const {
+Try<VirtAddr> Ftrace::attempt(VirtAddr first, std::optional<VirtAddr> end) const {
   Try<VirtAddr> now;
   std::unordered_set<std::uint64_t> seen;
   std::vector<std::optional<VirtAddr>> links;
-  for (auto at = std::optional(first); at && *at && *at != end; at = links.back()) {
+  for (auto at = std::optional(first); at && *at && at != end_ && at != end; at = links.back()) {
     if (now.found.size() == kLimit || !seen.insert(at->value).second) {
       reader_.report(next_.name, *at,
                      fmt::format("the list does not end after {} operations", now.found.size()));
@@ -95,8 +95,14 @@ Result<std::vector<VirtAddr>> Ftrace::list() const {
   if (!end_) return fail("the kernel has no symbol ftrace_list_end, at which its list ends");
   const auto one_try = [&] {
     const auto first = reader_.pointer_at(*head_, "ftrace_ops_list");
-    return first ? attempt(*first, *end_) : Try<VirtAddr>();
+    return first ? attempt(*first, std::nullopt) : Try<VirtAddr>();
   };
+  return reader_.is_live() ? until_whole<VirtAddr>(one_try).found : one_try().found;
+}
+
+Result<std::vector<VirtAddr>> Ftrace::list_from(VirtAddr first, std::optional<VirtAddr> end) const {
+  if (!end_) return fail("the kernel has no symbol ftrace_list_end, at which its lists end");
+  const auto one_try = [&] { return attempt(first, end); };
   return reader_.is_live() ? until_whole<VirtAddr>(one_try).found : one_try().found;
 }
 

@@ -25,6 +25,10 @@ class Ftrace {
   /// them, end the walk with one diagnostics row.
   /// Errors: the kernel has no such list (names what is missing).
   [[nodiscard]] Result<std::vector<VirtAddr>> list() const;
+  /// The same from an operation on, up to the end of its list or the operation `end`, which is left
+  /// out. Errors: the kernel has no such lists.
+  [[nodiscard]] Result<std::vector<VirtAddr>> list_from(VirtAddr first,
+                                                        std::optional<VirtAddr> end) const;
 
   // Nothing: the member is absent or NULL, or cannot be read.
 
@@ -55,7 +59,7 @@ class Ftrace {
     std::string name;
   };
 
-  [[nodiscard]] Try<VirtAddr> attempt(VirtAddr first, VirtAddr end) const;
+  [[nodiscard]] Try<VirtAddr> attempt(VirtAddr first, std::optional<VirtAddr> end) const;
   [[nodiscard]] std::optional<std::uint64_t> count(VirtAddr operations,
                                                    const Field<VirtAddr>& which) const;
 

@@ -14,20 +14,35 @@ const Ftrace& ftrace_of(Session& session) {
   return (*session.linux_kernel())->ftrace();
 }
 
+/// An operation, and the walk that came to it.
+struct Operations {
+  VirtAddr address;
+  VirtAddr first;               ///< of the walk
+  std::optional<VirtAddr> end;  ///< at which the query ends it
+};
+
 template <auto member>
-Value value(const VirtAddr& operations, Session& session) {
-  return cell((ftrace_of(session).*member)(operations));
+Value value(const Operations& row, Session& session) {
+  return cell((ftrace_of(session).*member)(row.address));
 }
 
 template <auto member>
-Value symbol(const VirtAddr& operations, Session& session) {
-  return symbol_at(session, (ftrace_of(session).*member)(operations));
+Value symbol(const Operations& row, Session& session) {
+  return symbol_at(session, (ftrace_of(session).*member)(row.address));
 }
 
-const std::vector<Column<VirtAddr>>& columns() {
-  static const std::vector<Column<VirtAddr>> list{
+const std::vector<Column<Operations>>& columns() {
+  static const std::vector<Column<Operations>> list{
       {{"virtual_address", Type::pointer, "The struct ftrace_ops."},
-       [](const VirtAddr& operations, Session&) { return cell(operations); }},
+       [](const Operations& row, Session&) { return cell(row.address); }},
+      {{"start_vaddr", Type::pointer,
+        "First operation of the walk: a query that fixes it walks from there.", true, true},
+       [](const Operations& row, Session&) { return cell(row.first); }},
+      {{"end_vaddr", Type::pointer,
+        "Operation at which a query that fixes it, along with start_vaddr, ends the walk; else "
+        "NULL.",
+        true, true},
+       [](const Operations& row, Session&) { return cell(row.end); }},
       {{"func", Type::pointer, "Function that is called when a traced one is entered."},
        value<&Ftrace::function>},
       {{"func_addr", Type::pointer, "The same."}, value<&Ftrace::function>},
@@ -39,13 +54,13 @@ const std::vector<Column<VirtAddr>>& columns() {
       {{"func_symbol", Type::text, "Symbol of the function; NULL if none covers it."},
        symbol<&Ftrace::function>},
       {{"func_module", Type::text, "Module in whose memory the function lies; NULL if in none."},
-       [](const VirtAddr& operations, Session& session) {
-         return module_name_at(session, ftrace_of(session).function(operations));
+       [](const Operations& row, Session& session) {
+         return module_name_at(session, ftrace_of(session).function(row.address));
        }},
       {{"module_name", Type::text,
         "Module in whose memory the struct itself lies; NULL if in none."},
-       [](const VirtAddr& operations, Session& session) {
-         return module_name_at(session, operations);
+       [](const Operations& row, Session& session) {
+         return module_name_at(session, row.address);
        }},
       {{"filter_count", Type::integer,
         "Functions that it is for; 0: all; NULL if it has no such set: all."},
@@ -70,16 +85,27 @@ const std::vector<Column<VirtAddr>>& columns() {
   return list;
 }
 
-Result<Rows<VirtAddr>> open(Session& session, std::span<const KeyValue>) {
+Result<Rows<Operations>> open(Session& session, std::span<const KeyValue> values) {
   ENGRAM_TRY(auto* kernel, session.linux_kernel());
-  ENGRAM_TRY(auto operations, kernel->ftrace().list());
-  return rows_of(std::move(operations));
+  std::optional<VirtAddr> first, end;
+  for (const auto& value : values) {
+    const auto* number = std::get_if<std::int64_t>(&value.value);
+    if (number == nullptr) return rows_of(std::vector<Operations>());
+    const bool is_first = columns()[value.column].info.name == "start_vaddr";
+    (is_first ? first : end) = VirtAddr(static_cast<std::uint64_t>(*number));
+  }
+  if (end && !first) return fail("ftrace_ops: end_vaddr goes with start_vaddr");
+  const Ftrace& ftrace = kernel->ftrace();
+  ENGRAM_TRY(const auto found, first ? ftrace.list_from(*first, end) : ftrace.list());
+  std::vector<Operations> rows;
+  for (const auto operations : found) rows.push_back({operations, found.front(), end});
+  return rows_of(std::move(rows));
 }
 
 }  // namespace
 
 const Table& ftrace_ops_table() {
-  static const DataTable<VirtAddr> table(
+  static const DataTable<Operations> table(
       "ftrace_ops",
       "Who is called when functions of the kernel are entered: the registered operations of "
       "function tracing, the latest first.",
