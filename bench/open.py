@@ -66,13 +66,18 @@ def measure(engram, image, sql):
     return wall * 1000, processor * 1000, peak[0] / 1024, json.loads(output)
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def read_arguments(documentation, runs):
+    """The command line of a benchmark on the lab's dumps; `runs` unless it says otherwise."""
+    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engram", required=True)
     parser.add_argument("--dumps", required=True, type=pathlib.Path)
-    parser.add_argument("--runs", type=int, default=7)
+    parser.add_argument("--runs", type=int, default=runs)
     parser.add_argument("--json", type=pathlib.Path)
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main():
+    arguments = read_arguments(__doc__, runs=7)
     results = []
     print(f"{'image':24}{'query':12}{'wall ms':>9}{'CPU ms':>9}{'MB':>7}")
     for folder in sorted(path for path in arguments.dumps.iterdir() if (path / "truth.json").exists()):

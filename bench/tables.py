@@ -9,15 +9,13 @@ Before its time counts, a table must give the same rows for two formats of the s
 order. Times are medians of new processes with the image in the page cache, in milliseconds, less what a query of os_version
 takes; memory is the greatest sum of pages that are not the mapped file's, in MB. What exceeds the limit is marked.
 """
-import argparse
 import itertools
 import json
-import pathlib
 import statistics
 import subprocess
 import sys
 
-from open import measure
+from open import measure, read_arguments
 
 TABLE_LIMIT_MS, JOIN_LIMIT_MS = 300, 500
 OWN = {"diagnostics", "mquire_diagnostics", "image_info", "image_ranges"}  # about the file, so formats differ
@@ -69,12 +67,7 @@ def queries(engram, images):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engram", required=True)
-    parser.add_argument("--dumps", required=True, type=pathlib.Path)
-    parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--json", type=pathlib.Path)
-    arguments = parser.parse_args()
+    arguments = read_arguments(__doc__, runs=5)
     results = []
     print(f"{'dump':20}{'table':32}{'wall ms':>9}{'CPU ms':>9}{'MB':>7}")
     for folder in sorted(path for path in arguments.dumps.iterdir() if (path / "truth.json").exists()):

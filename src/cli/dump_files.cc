@@ -40,20 +40,6 @@ const std::array<sql::ResultColumn, 10> kManifest{{{"file", Type::text},
                                                    {"missing", Type::text},
                                                    {"error", Type::text}}};
 
-/// Interrupts reach the database while it looks for the files.
-class Watch {
- public:
-  Watch(Interrupts& interrupts, sql::Database& database) : interrupts_(interrupts) {
-    interrupts_.watch(&database);
-  }
-  ~Watch() { interrupts_.watch(nullptr); }
-  Watch(const Watch&) = delete;
-  Watch& operator=(const Watch&) = delete;
-
- private:
-  Interrupts& interrupts_;
-};
-
 /// The struct inodes of the files that are wanted.
 Result<std::vector<VirtAddr>, RunFailure> choose(sql::Database& database, std::string_view where,
                                                  const Console& console, Interrupts& interrupts) {

@@ -35,4 +35,18 @@ class Interrupts {
   struct sigaction before_ {};
 };
 
+/// While one lives, interrupts reach a database.
+class Watch {
+ public:
+  Watch(Interrupts& interrupts, sql::Database& database) : interrupts_(interrupts) {
+    interrupts_.watch(&database);
+  }
+  ~Watch() { interrupts_.watch(nullptr); }
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+ private:
+  Interrupts& interrupts_;
+};
+
 }  // namespace engram::cli

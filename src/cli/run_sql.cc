@@ -12,20 +12,6 @@
 namespace engram::cli {
 namespace {
 
-/// Interrupts reach the database only while a statement runs.
-class Watch {
- public:
-  Watch(Interrupts& interrupts, sql::Database& database) : interrupts_(interrupts) {
-    interrupts_.watch(&database);
-  }
-  ~Watch() { interrupts_.watch(nullptr); }
-  Watch(const Watch&) = delete;
-  Watch& operator=(const Watch&) = delete;
-
- private:
-  Interrupts& interrupts_;
-};
-
 /// Steps to the next row. The first step may look for the kernel and take long.
 Result<bool, sql::QueryError> first_step(sql::Query& query, const Console& console) {
   const Progress progress(console, "reading the image");

@@ -34,16 +34,18 @@ void Session::look_for_kernel() {
           fail("this is about Linux, and the image holds Windows (build {})", (*windows_)->build());
     return windows_.has_value();
   };
+  const auto look_for_linux = [&](Effort effort) {
+    kernel_ = LinuxKernel::find(image_, diagnostics_, effort);
+    if (kernel_) windows_ = fail("this is about Windows, and the image holds Linux");
+    return kernel_.has_value();
+  };
   const bool is_crash_dump = image_.facts().crash.has_value();
   if (is_crash_dump && look_for_windows(windows::Search::all)) return;
-  // Linux that cannot be found at once is looked for in all of memory, Windows' root lies low.
+  // What notes name and what lies low costs next to nothing; then all of memory is searched.
+  if (look_for_linux(Effort::quick)) return;
   const bool may_be_windows = !is_crash_dump && !image_.is_live() && !image_.facts().vmcoreinfo;
   if (may_be_windows && look_for_windows(windows::Search::quick)) return;
-  kernel_ = LinuxKernel::find(image_, diagnostics_);
-  if (kernel_) {
-    windows_ = fail("this is about Windows, and the image holds Linux");
-    return;
-  }
+  if (look_for_linux(Effort::all)) return;
   const auto problem = kernel_.error();
   if (!is_crash_dump && look_for_windows(windows::Search::all)) return;
   diagnostics_.add(Level::error, "kernel", problem.text);

@@ -17,29 +17,28 @@ using Row = const CrashHeader*;
 
 constexpr std::uint64_t kTicksPerSecond = 10'000'000;
 
-std::string_view name_of_bugcheck(std::uint32_t code) {
+// What the .def files are made of.
 #define NAME(number, name) \
   case number:             \
     return #name;
+
+std::string_view name_of_bugcheck(std::uint32_t code) {
   switch (code) {
 #include "tables/windows/bugcheck_codes.def"
     default:
       return {};
   }
-#undef NAME
 }
 
 std::string_view name_of_exception(std::uint32_t code) {
-#define NAME(number, name) \
-  case number:             \
-    return #name;
   switch (code) {
 #include "tables/windows/exception_codes.def"
     default:
       return {};
   }
-#undef NAME
 }
+
+#undef NAME
 
 Value name_or_null(std::string_view name) {
   return name.empty() ? Value{Null{}} : cell(name);

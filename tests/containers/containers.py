@@ -29,6 +29,7 @@ import kdump  # noqa: E402  pylint: disable=wrong-import-position
 import lime  # noqa: E402  pylint: disable=wrong-import-position
 import programs  # noqa: E402  pylint: disable=wrong-import-position
 import sparse  # noqa: E402  pylint: disable=wrong-import-position
+from case import Case  # noqa: E402  pylint: disable=wrong-import-position
 
 TABLES = ("os_version", "tasks", "kallsyms")
 PAGE = 4096
@@ -129,26 +130,17 @@ def makedumpfile(*arguments, **options):
         raise SystemExit(f"makedumpfile {arguments}: {done.returncode}: {done.stderr.decode(errors='replace')}")
 
 
-class Case:
-    """What is run, and what went wrong."""
+class ContainerCase(Case):
+    """One that compares containers with the dump that they were made of."""
 
     def __init__(self, arguments):
-        self.arguments = arguments
+        super().__init__(arguments)
         self.folder = Folder(arguments.dump)
         self.original = arguments.dump / "dump.elf"
-        self.problems = []
-
-    def expect(self, condition, what):
-        """Notes a problem if not."""
-        if not condition:
-            self.problems.append(what)
 
     def json_of(self, *command):
-        """What a program prints."""
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
-        if done.returncode != 0:
-            raise SystemExit(f"{command}: {done.returncode}: {done.stderr}")
-        return json.loads(done.stdout)
+        """What a program prints, as JSON."""
+        return json.loads(self.run(*command))
 
     def pages(self, *files, first_only=None):
         """Every page of the dump is in the files, but for so many (`...`: any number; None: the machine's devices).
@@ -354,7 +346,7 @@ def main():
     parser.add_argument("--dump", required=True, type=pathlib.Path)
     parser.add_argument("case", choices=CASES)
     arguments = parser.parse_args()
-    case = Case(arguments)
+    case = ContainerCase(arguments)
     CASES[arguments.case](case)
     print("\n".join(case.problems))
     print(f"{arguments.case}: {len(case.problems)} wrong")

@@ -12,33 +12,21 @@ import argparse
 import json
 import pathlib
 import re
-import subprocess
 import sys
 import tempfile
+
+from case import Case
 
 UNPACKED_BY_MAKEDUMPFILE = {"kdump", "kdump-zlib", "kdump-lzo"}  # Debian 12 builds it without snappy and zstd
 
 
-class Case:
-    """What is run, and what went wrong."""
+class ConvertedCase(Case):
+    """One that converts the dump."""
 
     def __init__(self, arguments, folder):
-        self.arguments = arguments
+        super().__init__(arguments)
         self.dump = arguments.dump
         self.folder = folder
-        self.problems = []
-
-    def expect(self, condition, what):
-        """Notes a problem if not."""
-        if not condition:
-            self.problems.append(what)
-
-    def run(self, *command):
-        """What a program prints."""
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
-        if done.returncode != 0:
-            raise SystemExit(f"{command}: {done.returncode}: {done.stderr}")
-        return done.stdout
 
     def convert(self, source, target):
         """The new file."""
@@ -127,7 +115,7 @@ def main():
     parser.add_argument("case", choices=CASES)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.dump.parent.parent, prefix="converted.") as folder:
-        case = Case(arguments, pathlib.Path(folder))
+        case = ConvertedCase(arguments, pathlib.Path(folder))
         CASES[arguments.case](case)
     print("\n".join(case.problems))
     print(f"{arguments.case}: {len(case.problems)} wrong")

@@ -43,7 +43,7 @@ enum class Effort : std::uint8_t {
 
 /// Offers candidates until `accept` returns true: first roots that the image's notes name, then
 /// those that a scan of physical memory finds, in order of their address. Says in the diagnostics
-/// what was tried.
+/// what was tried, if all was.
 void for_each_kernel_map(const image::Image& image, Diagnostics& diagnostics,
                          const std::function<bool(const KernelMap&)>& accept,
                          Effort effort = Effort::all);

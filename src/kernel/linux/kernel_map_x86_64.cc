@@ -234,6 +234,7 @@ void for_each_kernel_map(const image::Image& image, Diagnostics& diagnostics,
   if (offer_registers(image.facts(), offer)) return;
   const PhysAddr last(effort == Effort::quick ? kMiB - 1 : ~std::uint64_t{0});
   if (offer_scan(image.memory(), offer, last)) return;
+  if (effort == Effort::quick) return;  // whoever wants to know looks further
   diagnostics.add(
       Level::error, "kernel",
       fmt::format("no root found: VMCOREINFO note: {}; CPU registers in notes: {}; scan of {} MiB",
