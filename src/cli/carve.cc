@@ -3,7 +3,6 @@
 #include "cli/carve.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "paging/format.h"
 
@@ -50,17 +49,6 @@ std::uint64_t last_of(const Fault& fault, paging::Mode mode) {
   return at | (span - 1);
 }
 
-/// Those of `bytes`, which begin at `at`, that lie on the first of their pages.
-Bytes first_page(VirtAddr at, Bytes bytes) {
-  const std::uint64_t in_page = kPageSize - at.value % kPageSize;
-  return bytes.first(static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), in_page)));
-}
-
-bool is_zeros(Bytes bytes) {
-  return bytes[0] == std::byte{0} &&
-         std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
-}
-
 class Carver {
  public:
   Carver(const paging::AddressSpace& space, image::Sink& sink)
@@ -73,7 +61,8 @@ class Carver {
     const auto wanted = static_cast<std::size_t>(std::min(most, room));
     const auto read = space_.read(at, MutableBytes(buffer_).first(wanted));
     if (read.count != 0) {
-      ENGRAM_CHECK(write(at, Bytes(buffer_).first(read.count)));
+      ENGRAM_CHECK(
+          image::write_sparse(Bytes(buffer_).first(read.count), at.value % kPageSize, sink_));
       note(at, read.count, PartKind::copied);
       return std::uint64_t{read.count};
     }
@@ -87,27 +76,6 @@ class Carver {
   Carved done() { return std::move(carved_); }
 
  private:
-  /// Pages of zeros need no room in the file.
-  Result<void> write(VirtAddr at, Bytes bytes) {
-    while (!bytes.empty()) {
-      const bool is_zero = is_zeros(first_page(at, bytes));
-      std::size_t count = 0;
-      while (count < bytes.size()) {
-        const Bytes page = first_page(at + count, bytes.subspan(count));
-        if (is_zeros(page) != is_zero) break;
-        count += page.size();
-      }
-      if (is_zero) {
-        ENGRAM_CHECK(sink_.zeros(count));
-      } else {
-        ENGRAM_CHECK(sink_.write(bytes.first(count)));
-      }
-      bytes = bytes.subspan(count);
-      at = at + count;
-    }
-    return {};
-  }
-
   void note(VirtAddr at, std::uint64_t size, PartKind kind) {
     if (kind == PartKind::copied) carved_.copied += size;
     if (!carved_.parts.empty() && last_kind_ == kind) {

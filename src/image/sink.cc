@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <limits>
 #include <system_error>
 #include <utility>
@@ -16,6 +18,32 @@ namespace {
 constexpr std::uint64_t kLongestFile = std::numeric_limits<off_t>::max();
 
 }  // namespace
+
+bool is_zero(Bytes bytes) {
+  return bytes.empty() || (bytes[0] == std::byte{} &&
+                           std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
+
+Result<void> write_sparse(Bytes bytes, std::uint64_t in_page, Sink& sink) {
+  while (!bytes.empty()) {
+    const auto page_at = [&](std::size_t at) {
+      const std::uint64_t left = kPageSize - (in_page + at) % kPageSize;
+      return bytes.subspan(
+          at, static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size() - at, left)));
+    };
+    const bool zero = is_zero(page_at(0));
+    std::size_t run = 0;
+    while (run < bytes.size() && is_zero(page_at(run)) == zero) run += page_at(run).size();
+    if (zero) {
+      ENGRAM_CHECK(sink.zeros(run));
+    } else {
+      ENGRAM_CHECK(sink.write(bytes.first(run)));
+    }
+    bytes = bytes.subspan(run);
+    in_page += run;
+  }
+  return {};
+}
 
 /// Removes the file unless it was finished.
 struct FileSink::Unfinished {

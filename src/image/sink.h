@@ -24,6 +24,12 @@ class Sink {
   virtual Result<void> zeros(std::uint64_t count) = 0;
 };
 
+[[nodiscard]] bool is_zero(Bytes bytes);
+
+/// Writes pages of zeros as zeros(), and what lies between them in one piece. The first byte is
+/// byte `in_page` of a page. Errors: those of the sink.
+Result<void> write_sparse(Bytes bytes, std::uint64_t in_page, Sink& sink);
+
 /// A new file, in which zeros are holes. Move-only. What was not finished is removed.
 class FileSink final : public Sink {
  public:

@@ -3,7 +3,6 @@
 #include "image/write_ranges.h"
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -14,26 +13,6 @@ using guest::Backing;
 using guest::Region;
 
 constexpr std::size_t kChunk = 256 * kKiB;
-
-/// Pages of zeros as zeros(), what lies between them in one piece.
-Result<void> write_sparse(Bytes bytes, Sink& sink) {
-  while (!bytes.empty()) {
-    const bool zero = is_zero(bytes.first(std::min<std::size_t>(bytes.size(), kPageSize)));
-    std::size_t run = 0;
-    while (run < bytes.size()) {
-      const auto page = bytes.subspan(run, std::min<std::size_t>(bytes.size() - run, kPageSize));
-      if (is_zero(page) != zero) break;
-      run += page.size();
-    }
-    if (zero) {
-      ENGRAM_CHECK(sink.zeros(run));
-    } else {
-      ENGRAM_CHECK(sink.write(bytes.first(run)));
-    }
-    bytes = bytes.subspan(run);
-  }
-  return {};
-}
 
 /// Part of a region that cannot be read, and why.
 struct Loss {
@@ -115,11 +94,6 @@ Result<Losses> check_region(const guest::Memory& memory, const Region& region, M
 }
 
 }  // namespace
-
-bool is_zero(Bytes bytes) {
-  return bytes.empty() || (bytes[0] == std::byte{} &&
-                           std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
-}
 
 std::optional<PresentRange> PresentRanges::next() {
   const auto readable = [this](const Region& r) {
@@ -216,7 +190,7 @@ Result<void> RangeCopier::copy_part(const Region& region, PhysAddr from, std::ui
     const auto part = std::span(chunk_).first(static_cast<std::size_t>(std::min(size, room)));
     const auto outcome = memory_.read(from, part);
     if (!outcome.complete()) return cannot_read(from + outcome.count);
-    ENGRAM_CHECK(write_sparse(part, sink_));
+    ENGRAM_CHECK(write_sparse(part, from.mask(kPageMask), sink_));
     ENGRAM_CHECK(meter_.add(part.size()));
     from = from + part.size();
     size -= part.size();
@@ -245,7 +219,7 @@ Result<void> RangeCopier::copy_made(PhysAddr from, std::uint64_t size) {
 
 Result<void> RangeCopier::take_made(InOrder<Piece>& pieces) {
   ENGRAM_TRY(const auto bytes, pieces.take());
-  ENGRAM_CHECK(write_sparse(bytes, sink_));
+  ENGRAM_CHECK(write_sparse(bytes, 0, sink_));
   return meter_.add(bytes.size());
 }
 

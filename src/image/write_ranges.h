@@ -74,8 +74,6 @@ struct Survey {
 /// Errors: nothing is readable; more than 2^64 - 1 bytes; those of checked_memory().
 [[nodiscard]] Result<Survey> survey(const guest::Memory& memory, const WriteOptions& options);
 
-[[nodiscard]] bool is_zero(Bytes bytes);
-
 /// The error for a byte that was there a moment ago.
 [[nodiscard]] tl::unexpected<Error> cannot_read(PhysAddr address);
 

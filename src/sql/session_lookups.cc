@@ -11,10 +11,11 @@ namespace {
 
 /// The space at `root`, or the kernel's own. Errors: the image has no kernel.
 Result<paging::AddressSpace> space_of(kernel::Session& session, std::optional<PhysAddr> root) {
+  const auto linux_kernel = session.linux_kernel();
+  if (linux_kernel) return root ? (*linux_kernel)->space_at(*root) : (*linux_kernel)->space();
   if (const auto windows = session.windows_kernel())
     return root ? (*windows)->space_at(*root) : (*windows)->space();
-  ENGRAM_TRY(const auto* kernel, session.linux_kernel());
-  return root ? kernel->space_at(*root) : kernel->space();
+  return tl::unexpected(linux_kernel.error());
 }
 
 }  // namespace
