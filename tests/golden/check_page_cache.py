@@ -17,6 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lab"))
 from truth import frames  # noqa: E402 pylint: disable=wrong-import-position,import-error
 
 PAGE = 4096
+HUGE_PAGE = 2 << 20
 READ = "read_len"  # files that the collector read whole after it had looked which pages are resident
 # The pages of an overlay's files are those of the files below.
 NO_PAGES = ("overlay",)
@@ -113,6 +114,10 @@ def file_ranges(program, truth):
             result.equal(f"{theirs['path']} first pages", sorted(wanted - cached), [])
             continue
         result.equal(f"{theirs['path']} pages", sorted(cached), sorted(wanted))
+        if theirs["path"] == "/mnt/huge/huge.bin":  # else large folios would not be tested
+            first = ranges[row["virtual_address"]][0]
+            result.equal("a huge page", int(first["physical_address"], 0) % HUGE_PAGE == 0
+                         and first["range_end"] - first["range_start"] >= HUGE_PAGE, True)
     return result
 
 
@@ -146,7 +151,7 @@ def file_contents(program, truth):
             result.equal(f"{theirs['path']} content", content == recorded[name].content, True)
     whole = {row["path"] for row in result.rows if row["complete"]}
     for path in ("/var/lib/lab/big.bin", "/tmp/known-tmpfs.txt", "/var/log/syslog", "/mnt/ramfs/r.txt",
-                 "/mnt/loopfs/runtime.txt", "/var/lib/lab/sparse.bin"):
+                 "/mnt/huge/huge.bin", "/mnt/loopfs/runtime.txt", "/var/lib/lab/sparse.bin"):
         result.equal(f"{path} is whole", path in whole, True)
     return result
 

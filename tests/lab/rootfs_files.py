@@ -149,7 +149,7 @@ def _write_loop_image(tree, work):
 _STATUS_ONLY = ('partial.bin', 'never-read.bin', 'loop.ext4', 'big.bin')
 _LISTED_FOLDERS = ('/var/lib/lab', '/var/log', '/home', '/etc', '/root')
 _MADE_AT_RUN_TIME = '''/tmp/known-tmpfs.txt /tmp/lab-regular.txt /mnt/ramfs/r.txt /mnt/ovl/f
-    /mnt/ovl/n /mnt/loopfs/hello.txt /mnt/loopfs/runtime.txt /var/lib/lab/runtime-synced.txt
+    /mnt/huge/huge.bin /mnt/ovl/n /mnt/loopfs/hello.txt /mnt/loopfs/runtime.txt /var/lib/lab/runtime-synced.txt
     /var/lib/lab/runtime-dirty.txt /var/lib/lab/sparse.bin /var/log/lab-append.log
     /run/lab/bash.typescript /run/lab/ash.typescript'''.split()
 _PROGRAMS = '''/bin/bash /bin/busybox /lib/x86_64-linux-gnu/libc.so.6 /lib64/ld-linux-x86-64.so.2

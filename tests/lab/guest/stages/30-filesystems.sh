@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: engram contributors
 # SPDX-License-Identifier: Apache-2.0
 # Mounts of several kinds: in memory, bound, overlaid, from a loop device.
-mkdir -p /mnt/loopfs /mnt/ovl /mnt/bind /mnt/ram /mnt/ramfs /tmp/o/l /tmp/o/u /tmp/o/w
+mkdir -p /mnt/loopfs /mnt/ovl /mnt/bind /mnt/ram /mnt/ramfs /mnt/huge /tmp/o/l /tmp/o/u /tmp/o/w
 mount -t ramfs ramfs /mnt/ramfs
 echo "ramfs file content RAMFS-1" >/mnt/ramfs/r.txt
+mount -t tmpfs -o size=16m,huge=always huge-lab /mnt/huge
 
 mount --bind /home/alice /mnt/bind
 mount -o remount,bind,ro /mnt/bind

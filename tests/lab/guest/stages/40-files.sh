@@ -6,6 +6,9 @@ for i in $(seq 1 200); do
 done >/tmp/known-tmpfs.txt
 
 cat /var/lib/lab/big.bin >/dev/null
+# 4 MiB in pages of 2 MiB: the second begins in the middle of the pattern.
+dd if=/var/lib/lab/big.bin of=/mnt/huge/huge.bin bs=1M 2>/dev/null
+dd if=/var/lib/lab/big.bin of=/mnt/huge/huge.bin bs=1M count=1 seek=3 conv=notrunc 2>/dev/null
 dd if=/var/lib/lab/partial.bin of=/dev/null bs=4096 skip=100 count=3 2>/dev/null
 dd if=/var/lib/lab/partial.bin of=/dev/null bs=4096 skip=1500 count=1 2>/dev/null
 find /var/lib/lab /etc /home -type f ! -name partial.bin ! -name never-read.bin \
