@@ -11,12 +11,14 @@
 namespace engram::cli {
 namespace {
 
-// What a terminal that does not tell its width is taken to have.
+// What a terminal that does not tell its size is taken to have.
 constexpr std::size_t kUsualWidth = 80;
+constexpr std::size_t kUsualHeight = 24;
 
-/// When standard error is closed or full there is nobody to tell: the exit code says enough.
-void say(std::FILE* err, const std::string& line) {
-  std::fwrite(line.data(), 1, line.size(), err);
+winsize size_of_terminal(std::FILE* terminal) {
+  winsize size{};
+  if (::ioctl(::fileno(terminal), TIOCGWINSZ, &size) != 0) return {};
+  return size;
 }
 
 }  // namespace
@@ -34,17 +36,27 @@ Console Console::standard() {
 
 std::size_t Console::width() const {
   if (!out_is_terminal) return 0;
-  winsize size{};
-  if (::ioctl(::fileno(out), TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kUsualWidth;
-  return size.ws_col;
+  const std::size_t columns = size_of_terminal(out).ws_col;
+  return columns == 0 ? kUsualWidth : columns;
+}
+
+std::size_t Console::height() const {
+  if (!out_is_terminal) return 0;
+  const std::size_t lines = size_of_terminal(out).ws_row;
+  return lines == 0 ? kUsualHeight : lines;
+}
+
+void Console::say(std::string_view text) const {
+  // When standard error is closed or full there is nobody to tell: the exit code says enough.
+  std::fwrite(text.data(), 1, text.size(), err);
 }
 
 void Console::error(std::string_view text) const {
-  say(err, fmt::format("engram: {}\n", output::terminal_text(text)));
+  say(fmt::format("engram: {}\n", output::terminal_text(text)));
 }
 
 void Console::warning(std::string_view text) const {
-  say(err, fmt::format("engram: warning: {}\n", output::terminal_text(text)));
+  say(fmt::format("engram: warning: {}\n", output::terminal_text(text)));
 }
 
 }  // namespace engram::cli

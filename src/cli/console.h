@@ -23,7 +23,11 @@ struct Console {
 
   /// Columns of the terminal behind `out`, which may change; 0 if it is not one.
   [[nodiscard]] std::size_t width() const;
+  /// Its lines; 0 if it is not a terminal.
+  [[nodiscard]] std::size_t height() const;
 
+  /// Text of our own on `err`, as it is.
+  void say(std::string_view text) const;
   /// One line on `err`, whatever `text` contains: "engram: TEXT".
   void error(std::string_view text) const;
   /// "engram: warning: TEXT"

@@ -46,6 +46,12 @@ bool is_dot_command(std::string_view text) {
   return trimmed(text).starts_with('.');
 }
 
+bool is_shell_setting(std::string_view line) {
+  const std::string_view name = line.substr(0, line.find_first_of(" \t"));
+  const DotCommand* command = find_dot_command(name);
+  return command != nullptr && command->where == DotCommand::Where::shell;
+}
+
 DotOutcome run_dot_command(DotContext& context, std::string_view line) {
   const auto words = split_words(line);
   if (!words) return failed_with(kUsage, "{}", words.error().text);
@@ -98,7 +104,7 @@ DotOutcome print(DotContext& context, std::string_view text) {
 }
 
 RunFailure interrupted() {
-  return {kInterrupted, "interrupted", false};
+  return {kInterrupted, "interrupted"};
 }
 
 std::string_view trimmed(std::string_view text) {

@@ -24,6 +24,7 @@
 //   }
 
 #include <CLI/App.hpp>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -35,6 +36,7 @@
 #include "cli/console.h"
 #include "cli/interrupts.h"
 #include "cli/open_image.h"
+#include "cli/result_file.h"
 #include "cli/run_sql.h"
 #include "output/writer.h"
 
@@ -43,6 +45,11 @@ namespace engram::cli {
 /// What dot commands change in the shell.
 struct ShellState {
   std::string format = "table";  ///< of results
+  bool shows_time = false;
+  std::string pager;                   ///< a command; empty: none
+  std::unique_ptr<ResultFile> once;    ///< of the next result; null: none
+  std::unique_ptr<ResultFile> output;  ///< of all results; null: the terminal
+  std::string script;                  ///< a file whose lines are to be run next; empty: none
   bool is_leaving = false;
 };
 
@@ -52,7 +59,7 @@ struct DotContext {
   const Console& console;
   /// A long step ends with interrupted() when take() says so.
   Interrupts& interrupts;
-  output::FileSink& out;
+  output::Sink& out;
   ShellState* shell = nullptr;  ///< null outside of the shell
 };
 
@@ -78,6 +85,10 @@ struct DotCommand {
 
 /// Whether the text is a dot command and not SQL.
 [[nodiscard]] bool is_dot_command(std::string_view text);
+
+/// Whether the line is one of those that only the shell has: they say how results are shown, and
+/// have none themselves.
+[[nodiscard]] bool is_shell_setting(std::string_view line);
 
 /// Runs one line. A guest that runs is looked at anew. Errors: no such command, wrong words
 /// (kUsage), those of the command.

@@ -18,12 +18,12 @@ Line FileLines::read(const std::string&) {
   std::string text;
   int c = std::fgetc(file_);
   while (c != EOF && c != '\n') {
-    if (text.size() == kLongestLine) return {Line::Kind::failed, "standard input: line too long"};
+    if (text.size() == kLongestLine) return {Line::Kind::failed, name_ + ": line too long"};
     text += static_cast<char>(c);
     c = std::fgetc(file_);
   }
   if (c == EOF && std::ferror(file_) != 0) {
-    return {Line::Kind::failed, "standard input: " + std::generic_category().message(errno)};
+    return {Line::Kind::failed, name_ + ": " + std::generic_category().message(errno)};
   }
   if (c == EOF && text.empty()) return {Line::Kind::end, {}};
   return {Line::Kind::text, std::move(text)};

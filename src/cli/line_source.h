@@ -32,12 +32,14 @@ class LineSource {
 
 class FileLines final : public LineSource {
  public:
-  explicit FileLines(std::FILE* file) : file_(file) {}
+  /// `name` is for error texts.
+  FileLines(std::FILE* file, std::string name) : file_(file), name_(std::move(name)) {}
   Line read(const std::string& prompt) override;
   [[nodiscard]] bool is_interactive() const override { return false; }
 
  private:
   std::FILE* file_;
+  std::string name_;
 };
 
 }  // namespace engram::cli

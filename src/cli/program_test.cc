@@ -204,7 +204,7 @@ TEST_F(ProgramTest, AScriptGoesOnAfterAnErrorAndFails) {
   EXPECT_EQ(run({"shell", image_, "--format", "csv"}, ".nothing\nSELECT x;\nSELECT 1 AS y;\n"),
             kNotAnswered);
   EXPECT_EQ(out_, "y\r\n1\r\n");
-  EXPECT_EQ(std::count(err_.begin(), err_.end(), '\n'), 2) << err_;
+  EXPECT_EQ(std::count(err_.begin(), err_.end(), '\n'), 4) << err_;
 }
 
 TEST_F(ProgramTest, ExitLeavesTheScript) {

@@ -12,7 +12,6 @@
 #include "cli/dot_command.h"
 #include "cli/interrupts.h"
 #include "cli/line_source.h"
-#include "output/writer.h"
 
 namespace engram::cli {
 
@@ -26,19 +25,28 @@ class Repl {
 
   /// Errors: no such format.
   Result<void> set_format(std::string_view name);
+  void set_pager(std::string command) { shell_.pager = std::move(command); }
 
  private:
+  void run_lines(LineSource& lines);
+  void run_script(const std::string& path);
   void handle(const std::string& line, LineSource& lines);
-  void run_statement();
+  void run_dot_line(std::string_view line, bool is_interactive);
+  void run_statement(bool is_interactive);
+  template <class Run>
+  DotOutcome with_output(bool is_interactive, Run run);
   void finish(const Result<void, RunFailure>& done);
   void failed(std::string_view text);
+  void error(std::string_view text) const;
 
   OpenImage& image_;
   Console console_;
   Interrupts& interrupts_;
-  output::FileSink sink_;
   std::string statement_;  ///< the lines so far of one that is not complete
   ShellState shell_;
+  std::string times_;   ///< to be shown behind the result
+  std::string script_;  ///< that is read; empty: none
+  int scripts_ = 0;     ///< .read in .read
   bool any_failed_ = false;
   int exit_code_ = 0;
 };

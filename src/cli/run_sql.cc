@@ -43,8 +43,19 @@ Result<std::optional<sql::QueryError>> run_query(sql::Query& query, output::Writ
 
 RunFailure query_failure(const sql::QueryError& error, std::string_view sql,
                          Interrupts& interrupts) {
-  if (interrupts.take()) return {kInterrupted, "interrupted", false};
-  return {kNotAnswered, describe(error, sql), false};
+  if (interrupts.take()) return {kInterrupted, "interrupted"};
+  return {kNotAnswered, describe(error, sql), false, place_of(error, sql)};
+}
+
+/// Where the character that contains byte `at` of the text begins.
+std::size_t character_begin(std::string_view text, std::size_t at) {
+  constexpr unsigned kContinuationMask = 0xc0;  // RFC 3629: 10xxxxxx
+  constexpr unsigned kContinuation = 0x80;
+  while (at > 0 && at < text.size() &&
+         (static_cast<unsigned char>(text[at]) & kContinuationMask) == kContinuation) {
+    --at;
+  }
+  return at;
 }
 
 }  // namespace
@@ -58,14 +69,31 @@ std::string describe(const sql::QueryError& error, std::string_view sql) {
   return fmt::format("line {}, column {}: {}", line, column, error.text);
 }
 
+std::string place_of(const sql::QueryError& error, std::string_view sql) {
+  if (!error.offset || *error.offset > sql.size()) return {};
+  constexpr std::size_t kBefore = 50;  // bytes of the line that are shown on either side
+  constexpr std::size_t kBehind = 25;
+  const std::size_t line_begin = sql.substr(0, *error.offset).rfind('\n') + 1;  // npos + 1 is 0
+  const std::string_view line = sql.substr(line_begin, sql.find('\n', line_begin) - line_begin);
+  const std::size_t at = *error.offset - line_begin;
+  const std::size_t begin = character_begin(line, at > kBefore ? at - kBefore : 0);
+  const std::size_t end = character_begin(line, std::min(line.size(), at + kBehind));
+  const std::string before =
+      (begin > 0 ? "… " : "") + output::terminal_text(line.substr(begin, at - begin));
+  const std::string behind =
+      output::terminal_text(line.substr(at, end - at)) + (end < line.size() ? " …" : "");
+  return fmt::format("  {}{}\n  {:>{}}\n", before, behind, '^', output::display_width(before) + 1);
+}
+
 int report(const RunFailure& failure, const std::string& image, const Console& console) {
   if (!failure.text.empty()) {
     console.error(failure.of_output ? failure.text : about(image, failure.text));
+    console.say(failure.place);
   }
   return failure.exit_code;
 }
 
-RunFailure output_failure(const output::FileSink& sink, const Error& error) {
+RunFailure output_failure(const output::Sink& sink, const Error& error) {
   if (sink.broken_pipe()) return {kReaderGone, {}, true};
   return {kNotAnswered, error.text, true};
 }
@@ -75,7 +103,7 @@ Result<void, RunFailure> run_sql(sql::Database& database, std::string_view sql, 
   const Watch watch(interrupts, database);
   std::size_t at = 0;
   while (true) {
-    if (interrupts.take()) return tl::unexpected(RunFailure{kInterrupted, "interrupted", false});
+    if (interrupts.take()) return tl::unexpected(RunFailure{kInterrupted, "interrupted"});
     auto query = database.prepare_next(sql, at);
     if (!query) return tl::unexpected(query_failure(query.error(), sql, interrupts));
     if (!*query) return {};

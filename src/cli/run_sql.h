@@ -19,12 +19,13 @@ struct RunFailure {
   int exit_code = 1;
   std::string text;        ///< empty if there is nobody to tell (the reader of the output is gone)
   bool of_output = false;  ///< not about the image
+  std::string place{};     ///< lines that show where in the SQL, if that is known
 };
 
 /// Where results go.
 struct Results {
   output::Writer& writer;
-  output::FileSink& sink;  ///< of the writer
+  output::Sink& sink;  ///< of the writer
 };
 
 /// Runs all statements of `sql` in order, up to the first that fails.
@@ -35,11 +36,15 @@ Result<void, RunFailure> run_sql(sql::Database& database, std::string_view sql, 
 /// "line 2, column 8: TEXT", or the text alone if the error has no place.
 [[nodiscard]] std::string describe(const sql::QueryError& error, std::string_view sql);
 
+/// The line of the SQL in which the error lies, cut to a screen, and a mark below it; empty if the
+/// error has no place.
+[[nodiscard]] std::string place_of(const sql::QueryError& error, std::string_view sql);
+
 /// Prints the error of a command on `image`, if there is somebody to tell, and returns the exit
 /// code.
 int report(const RunFailure& failure, const std::string& image, const Console& console);
 
 /// What to exit with if the output could not be written.
-[[nodiscard]] RunFailure output_failure(const output::FileSink& sink, const Error& error);
+[[nodiscard]] RunFailure output_failure(const output::Sink& sink, const Error& error);
 
 }  // namespace engram::cli

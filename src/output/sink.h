@@ -19,6 +19,8 @@ class Sink {
   virtual Result<void> write(std::string_view text) = 0;
   /// Hands over what is still buffered. Errors: as write().
   virtual Result<void> flush() = 0;
+  /// The reader has gone away: there is nobody left to tell.
+  [[nodiscard]] virtual bool broken_pipe() const { return false; }
 };
 
 class StringSink final : public Sink {
@@ -40,8 +42,7 @@ class FileSink final : public Sink {
   FileSink(std::FILE* file, std::string name) : file_(file), name_(std::move(name)) {}
   Result<void> write(std::string_view text) override;
   Result<void> flush() override;
-  /// The reader has gone away: there is nobody left to tell.
-  [[nodiscard]] bool broken_pipe() const { return broken_pipe_; }
+  [[nodiscard]] bool broken_pipe() const override { return broken_pipe_; }
 
  private:
   tl::unexpected<Error> failure();

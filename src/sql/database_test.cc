@@ -344,6 +344,9 @@ TEST_F(DatabaseTest, ErrorsSayWhereAndWhatMayBeMeant) {
   const auto table = database_->prepare("SELECT pid FROM taks");
   ASSERT_FALSE(table);
   EXPECT_EQ(table.error().text, "no such table: taks; did you mean tasks?");
+  EXPECT_EQ(table.error().offset, 16U);
+  EXPECT_EQ(database_->prepare("SELECT 'taks' FROM taks").error().offset, std::nullopt)
+      << "one of two places is not known to be it";
 
   std::size_t at = 0;
   const std::string_view two = "SELECT 1; SELECT pit FROM tasks";

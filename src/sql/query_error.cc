@@ -63,6 +63,21 @@ std::string suggestion(const DatabaseState& state, std::string_view text, std::s
   return hint.empty() ? hint : hint + '?';
 }
 
+/// Where `name` is in the statement, if that is one place: SQLite does not say it of tables.
+std::optional<std::size_t> only_place(std::string_view sql, std::string_view name) {
+  const auto is_part_of_name = [&](std::size_t at) {
+    return at < sql.size() && (std::isalnum(static_cast<unsigned char>(sql[at])) != 0 ||
+                               sql[at] == '_' || sql[at] == '$');
+  };
+  std::optional<std::size_t> place;
+  for (std::size_t at = sql.find(name); at != std::string_view::npos; at = sql.find(name, at + 1)) {
+    if (is_part_of_name(at - 1) || is_part_of_name(at + name.size())) continue;
+    if (place) return std::nullopt;
+    place = at;
+  }
+  return place;
+}
+
 }  // namespace
 
 QueryError step_error(DatabaseState& state) {
@@ -73,6 +88,9 @@ QueryError prepare_error(DatabaseState& state, std::string_view sql, std::size_t
   QueryError error = step_error(state);
   if (const int offset = sqlite3_error_offset(state.connection.get()); offset >= 0) {
     error.offset = at + static_cast<std::size_t>(offset);
+  } else if (error.text.starts_with(kNoTable)) {
+    const std::string_view name = last_part(std::string_view(error.text).substr(kNoTable.size()));
+    if (const auto place = only_place(sql.substr(at), name)) error.offset = at + *place;
   }
   error.text += suggestion(state, error.text, sql.substr(at));
   if (sqlite3_errcode(state.connection.get()) == SQLITE_AUTH) {

@@ -58,8 +58,19 @@ struct Plan {
   std::optional<std::size_t> lookup;
 };
 
-std::string to_text(const Plan& plan) {
-  std::string text = fmt::format("{} {}", plan.columns.bits(), plan.keys.size());
+constexpr char kNumbers = '#';  // begins the part of a plan's text that is for us
+
+/// What EXPLAIN QUERY PLAN shows, and behind it the plan in numbers.
+std::string to_text(const Plan& plan, const std::vector<tables::ColumnInfo>& columns) {
+  std::string text;
+  for (const std::size_t key : plan.keys) {
+    text += fmt::format("{}{}", text.empty() ? "by key " : " and ", columns[key].name);
+  }
+  if (plan.lookup) {
+    text += fmt::format("all rows, in a join kept and found by {}", columns[*plan.lookup].name);
+  }
+  if (text.empty()) text = "all rows";
+  text += fmt::format(" {}{} {}", kNumbers, plan.columns.bits(), plan.keys.size());
   for (const std::size_t key : plan.keys) text += fmt::format(" {}", key);
   if (plan.lookup) text += fmt::format(" {}", *plan.lookup);
   return text;
@@ -67,8 +78,8 @@ std::string to_text(const Plan& plan) {
 
 Plan plan_from_text(std::string_view text) {
   std::vector<std::uint64_t> numbers;
-  const char* at = text.data();
-  const char* end = at + text.size();
+  const char* at = text.data() + text.rfind(kNumbers) + 1;
+  const char* end = text.data() + text.size();
   while (at < end) {
     std::uint64_t number = 0;
     at = std::from_chars(at, end, number).ptr + 1;
@@ -163,7 +174,7 @@ int best_index(sqlite3_vtab* table, sqlite3_index_info* info) {
         estimate(binding.table->expected_rows(), choice.plan, choice.lookup_is_constant);
     info->estimatedRows = static_cast<sqlite3_int64>(expected.rows);
     info->estimatedCost = expected.cost;
-    info->idxStr = sqlite3_mprintf("%s", to_text(choice.plan).c_str());
+    info->idxStr = sqlite3_mprintf("%s", to_text(choice.plan, binding.columns).c_str());
     info->needToFreeIdxStr = 1;
     return info->idxStr == nullptr ? SQLITE_NOMEM : SQLITE_OK;
   });

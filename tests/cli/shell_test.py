@@ -99,7 +99,8 @@ class TerminalTest(unittest.TestCase):
             file.truncate(2 << 20)
         self.state = os.path.join(self.folder.name, "state")
         self.environment = {"TERM": "xterm", "LC_ALL": "C.UTF-8", "HOME": self.folder.name,
-                            "XDG_STATE_HOME": self.state, "XDG_CONFIG_HOME": os.path.join(self.folder.name, "config")}
+                            "XDG_STATE_HOME": self.state, "XDG_CONFIG_HOME": os.path.join(self.folder.name, "config"),
+                            "ENGRAM_PAGER": ""}
 
     def start(self, *arguments):
         terminal = Terminal(arguments, self.environment)
@@ -189,6 +190,23 @@ class TerminalTest(unittest.TestCase):
         shell.send("\x04")
         self.assertEqual(shell.wait(), 0)
 
+    def test_what_is_longer_than_the_screen_goes_through_the_pager(self):
+        seen = os.path.join(self.folder.name, "seen")
+        self.environment["ENGRAM_PAGER"] = f"head -n 2 > {seen}"
+        shell = self.shell()
+        shell.send("SELECT 'short' AS t;\n")
+        self.assertIn("short\r\n", shell.prompt())
+        self.assertFalse(os.path.exists(seen))
+        long = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 200000) SELECT i FROM n;\n"
+        shell.send(long)  # the pager leaves long before the end
+        self.assertNotIn("engram:", shell.prompt())
+        with open(seen, encoding="ascii") as file:
+            self.assertRegex(file.read(), r"^ *i\n-+\n$")
+        shell.send(".pager off\n")
+        shell.prompt()
+        shell.send("SELECT 'row ' || value AS t FROM json_each('[" + "1," * 60 + "2]');\n")
+        self.assertEqual(shell.prompt().count("row 1\r\n"), 60)
+
     def test_text_that_is_not_ascii(self):
         shell = self.shell()
         shell.send("SELECT 'é漢' AS t;\n")
@@ -234,6 +252,73 @@ class TerminalTest(unittest.TestCase):
                                   stderr=subprocess.PIPE, timeout=SECONDS, check=False)
         self.assertEqual(done.returncode, 1)
         self.assertEqual(done.stderr, b"engram: standard output: No space left on device\n")
+
+
+class ScriptTest(unittest.TestCase):
+    """The shell with lines that come from a file."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.path("image").write_bytes(bytes(2 << 20))
+
+    def path(self, name):
+        return pathlib.Path(self.folder.name, name)
+
+    def run_lines(self, *lines):
+        return subprocess.run([PROGRAM, "shell", "--no-config", self.path("image")], input="\n".join(lines), timeout=SECONDS,
+                              capture_output=True, check=False, encoding="utf-8")
+
+    def test_once_is_for_one_result(self):
+        done = self.run_lines(f".once {self.path('one')}", ".mode jsonl", "SELECT 1 AS x;", "SELECT 2 AS x;")
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, '{"x":2}\n', ""))
+        self.assertEqual(self.path("one").read_text(encoding="ascii"), '{"x":1}\n')
+
+    def test_output_is_for_all_until_it_ends(self):
+        done = self.run_lines(f".output {self.path('all')}", "SELECT 1 AS x;", ".system_version --help", ".output",
+                              "SELECT 2 AS x;")
+        self.assertEqual((done.returncode, done.stdout), (0, "x\n-\n2\n"))
+        self.assertIn("x\n-\n1\n", self.path("all").read_text(encoding="ascii"))
+        self.assertIn("--help", self.path("all").read_text(encoding="ascii"))
+
+    def test_no_file_is_written_over(self):
+        for command in (".once", ".output"):
+            self.path("mine").write_text("precious", encoding="ascii")
+            done = self.run_lines(f"{command} {self.path('mine')}", "SELECT 1;")
+            self.assertEqual((done.returncode, done.stderr), (1, f"engram: {self.path('mine')}: File exists\n"))
+            self.assertEqual(self.path("mine").read_text(encoding="ascii"), "precious")
+
+    def test_a_result_that_failed_leaves_no_file(self):
+        done = self.run_lines(f".once {self.path('bad')}", "SELECT 1 AS x UNION ALL SELECT expect(NULL, 'no');")
+        self.assertEqual(done.returncode, 1)
+        self.assertFalse(self.path("bad").exists())
+
+    def test_read_runs_lines_and_names_the_file_in_errors(self):
+        self.path("script").write_text("SELECT 1 AS\n x;\nSELECT absent;\nSELECT 3 AS z", encoding="ascii")
+        done = self.run_lines(f".read {self.path('script')}", "SELECT 4 AS w;")
+        self.assertEqual((done.returncode, done.stdout), (1, "x\n-\n1\nz\n-\n3\nw\n-\n4\n"))
+        self.assertIn(f"{self.path('script')}: line 1, column 8: no such column: absent", done.stderr)
+        self.assertIn("  SELECT absent;\n         ^\n", done.stderr)
+
+    def test_a_script_that_reads_itself_ends(self):
+        self.path("loop").write_text(f".read {self.path('loop')}\n", encoding="ascii")
+        done = self.run_lines(f".read {self.path('loop')}", "SELECT 1 AS x;")
+        self.assertEqual((done.returncode, done.stdout), (1, "x\n-\n1\n"))
+        self.assertIn("too deep", done.stderr)
+
+    def test_times_are_not_part_of_the_result(self):
+        done = self.run_lines(".timer on", "SELECT 1 AS x;", ".timer off", "SELECT 2 AS x;")
+        self.assertEqual(done.stdout, "x\n-\n1\nx\n-\n2\n")
+        self.assertRegex(done.stderr, r"^-- \d+\.\d ms, \d+\.\d ms of processors\n$")
+
+    def test_the_mark_of_an_error_stands_below_it(self):
+        sql = "SELECT 'é漢', " + "1 + " * 100 + "wrong FROM image_info"
+        done = subprocess.run([PROGRAM, "query", self.path("image"), sql], capture_output=True, encoding="utf-8",
+                              timeout=SECONDS, check=False)
+        error, line, mark = done.stderr.splitlines()
+        self.assertIn("no such column: wrong", error)
+        self.assertEqual(line[mark.index("^"):][:5], "wrong")
+        self.assertLess(len(line), 100)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 #include "cli/format_option.h"
 #include "cli/line_editor.h"
 #include "cli/open_image.h"
+#include "cli/pager.h"
 #include "cli/repl.h"
 
 namespace engram::cli {
@@ -30,7 +31,7 @@ class ShellCommand final : public Command {
     if (const auto set = repl.set_format(image->format(format_)); !set)
       return failed(console, set.error());
     if (!console.in_is_terminal) {
-      FileLines lines(console.in);
+      FileLines lines(console.in, "standard input");
       return repl.run(lines);
     }
     const auto complete_line = [&database](std::string_view line) {
@@ -39,6 +40,7 @@ class ShellCommand final : public Command {
     const auto editor =
         LineEditor::create(console, interrupts, complete_line, image->history_path());
     if (!editor) return failed(console, editor.error());
+    repl.set_pager(usual_pager());
     return repl.run(**editor);
   }
 

@@ -1,7 +1,10 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
+#include <utility>
+
 #include "cli/command.h"
 #include "cli/dot_command.h"
+#include "cli/pager.h"
 #include "sql/functions.h"
 
 namespace engram::cli {
@@ -10,7 +13,12 @@ const DotCommand& commands_command();
 const DotCommand& exit_command();
 const DotCommand& help_command();
 const DotCommand& mode_command();
+const DotCommand& once_command();
+const DotCommand& output_command();
+const DotCommand& pager_command();
 const DotCommand& quit_command();
+const DotCommand& read_command();
+const DotCommand& timer_command();
 
 namespace {
 
@@ -78,6 +86,73 @@ DotOutcome set_mode(DotContext& context, const Words& words) {
   return {};
 }
 
+/// Runs a command that takes one word, which may be missing if it is not `required`.
+template <class Do>
+DotOutcome with_word(DotContext& context, const DotCommand& command, const Words& words,
+                     const char* name, const char* doc, bool required, Do work) {
+  std::string word;
+  CLI::App arguments;
+  arguments.add_option(name, word, doc)->required(required);
+  ENGRAM_TRY(const bool parsed, parse_words(context, command, arguments, words));
+  return parsed ? work(word) : DotOutcome();
+}
+
+DotOutcome create_file(const std::string& path, std::unique_ptr<ResultFile>& file) {
+  auto created = ResultFile::create(path);
+  if (!created) return failed_with(kNotAnswered, "{}", created.error().text);
+  file = std::move(*created);
+  return {};
+}
+
+DotOutcome set_once(DotContext& context, const Words& words) {
+  return with_word(context, once_command(), words, "FILE", "A new file", true,
+                   [&](const std::string& path) { return create_file(path, context.shell->once); });
+}
+
+DotOutcome set_output(DotContext& context, const Words& words) {
+  return with_word(context, output_command(), words, "FILE", "A new file; none: the terminal again",
+                   false, [&](const std::string& path) -> DotOutcome {
+                     auto& output = context.shell->output;
+                     if (const auto before = std::exchange(output, nullptr)) {
+                       const auto done = before->finish();
+                       if (!done) return failed_with(kNotAnswered, "{}", done.error().text);
+                     }
+                     return path.empty() ? DotOutcome() : create_file(path, output);
+                   });
+}
+
+DotOutcome set_pager(DotContext& context, const Words& words) {
+  return with_word(
+      context, pager_command(), words, "COMMAND", "on, off, or what the system's shell runs", true,
+      [&](const std::string& command) -> DotOutcome {
+        const bool is_usual = command == "on";
+        context.shell->pager = is_usual ? usual_pager() : (command == "off" ? "" : command);
+        if (!is_usual || !context.shell->pager.empty()) return {};
+        return failed_with(kNotAnswered,
+                           "there is no pager: neither $ENGRAM_PAGER nor $PAGER says "
+                           "which, and less is not installed");
+      });
+}
+
+DotOutcome read_script(DotContext& context, const Words& words) {
+  return with_word(context, read_command(), words, "FILE", "Statements and dot commands", true,
+                   [&](const std::string& path) -> DotOutcome {
+                     context.shell->script = path;
+                     return {};
+                   });
+}
+
+DotOutcome set_timer(DotContext& context, const Words& words) {
+  return with_word(context, timer_command(), words, "on|off", "Whether times are shown", true,
+                   [&](const std::string& word) -> DotOutcome {
+                     if (word != "on" && word != "off") {
+                       return failed_with(kUsage, ".timer {}: expected on or off", word);
+                     }
+                     context.shell->shows_time = word == "on";
+                     return {};
+                   });
+}
+
 }  // namespace
 
 const DotCommand& commands_command() {
@@ -104,8 +179,40 @@ const DotCommand& mode_command() {
   return kCommand;
 }
 
+const DotCommand& once_command() {
+  static constexpr DotCommand kCommand{".once", "FILE", "the next result goes to a new file",
+                                       set_once, DotCommand::Where::shell};
+  return kCommand;
+}
+
+const DotCommand& output_command() {
+  static constexpr DotCommand kCommand{".output", "[FILE]",
+                                       "all results go to a new file; without FILE no longer",
+                                       set_output, DotCommand::Where::shell};
+  return kCommand;
+}
+
+const DotCommand& pager_command() {
+  static constexpr DotCommand kCommand{
+      ".pager", "COMMAND", "on, off, or a command that shows what is longer than the screen",
+      set_pager, DotCommand::Where::shell};
+  return kCommand;
+}
+
 const DotCommand& quit_command() {
   static constexpr DotCommand kCommand{".quit", "", "leave", leave, DotCommand::Where::shell};
+  return kCommand;
+}
+
+const DotCommand& read_command() {
+  static constexpr DotCommand kCommand{".read", "FILE", "run the lines of a file", read_script,
+                                       DotCommand::Where::shell};
+  return kCommand;
+}
+
+const DotCommand& timer_command() {
+  static constexpr DotCommand kCommand{".timer", "on|off", "show how long each statement took",
+                                       set_timer, DotCommand::Where::shell};
   return kCommand;
 }
 
