@@ -68,6 +68,8 @@ class Tasks {
   /// Each task of both sources once, those of the list first: so that one hidden from either has
   /// its files, memory and namespaces listed all the same. A source that fails has none.
   [[nodiscard]] std::vector<Task> of_both_sources() const;
+  /// The same as found: of a running guest also those that are not there any more.
+  [[nodiscard]] const std::vector<Task>& merged() const;
   /// The same for one address; nothing if neither source has it.
   [[nodiscard]] std::optional<Task> listed(VirtAddr address) const;
   /// The list that `root` is on, beginning with it; empty if it is no task.
@@ -160,7 +162,6 @@ class Tasks {
   [[nodiscard]] std::optional<VirtAddr> in_fs(VirtAddr task,
                                               std::optional<std::uint64_t> offset) const;
   [[nodiscard]] bool proves_itself(VirtAddr task) const;
-  [[nodiscard]] const std::vector<Task>& merged() const;
   [[nodiscard]] std::vector<Task> walk_from(VirtAddr first) const;
   // Of a running guest:
   [[nodiscard]] std::optional<Task::Identity> identity_of(VirtAddr task) const;

@@ -44,6 +44,13 @@ Value source(const Task& task, Session& session) {
   return cell("direct");
 }
 
+/// Of a running guest as it was found: what is at the address may be a copy of another task by now
+/// (dup_task_struct() in kernel/fork.c), with its number.
+Value thread_number(const Task& task, Session& session) {
+  if (task.identity) return cell(task.identity->pid);
+  return cell(tasks_of(session).pid(task.address));
+}
+
 Value type(const Task& task, Session& session) {
   const auto& tasks = tasks_of(session);
   const auto kernel_thread = tasks.is_kernel_thread(task.address);
@@ -134,7 +141,7 @@ const std::vector<Column<Task>>& columns() {
         "Of one that the task list has: the task at which the walk began.", true, true},
        [](const Task& task, Session& session) { return cell(as_listed(task, session).root_task); }},
       {{"type", Type::text, "`kthread`, `thread_group_leader` (a process) or `thread`."}, type},
-      {{"pid", Type::integer, "Number of the thread."}, number<&Tasks::pid>},
+      {{"pid", Type::integer, "Number of the thread."}, thread_number},
       {{"tgid", Type::integer, "Number of the process."}, number<&Tasks::tgid>},
       {{"ppid", Type::integer, "Process that gets its signals: the tracer while traced."},
        number<&Tasks::parent_pid>},
@@ -257,7 +264,7 @@ Result<Rows<Task>> open(Session& session, std::span<const KeyValue> values) {
   // Half of the sources would be half of the answer.
   ENGRAM_CHECK(tasks.list());
   ENGRAM_CHECK(tasks.pid_namespace());
-  return rows_of(tasks.of_both_sources());
+  return rows_still_there(tasks, tasks.merged());
 }
 
 }  // namespace
