@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-FileCopyrightText: engram contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Asks the questions of docs/investigations.md again: the columns must be those of the page, and rows where it has some.
+"""Asks the questions of a page of docs/ again: the columns must be those of the page, and rows where it has some.
 
-investigations.py --engram PROGRAM --image IMAGE PAGE.md
+questions.py --engram PROGRAM --image IMAGE PAGE.md
 """
 import argparse
 import pathlib
