@@ -10,8 +10,8 @@ milliseconds; memory is the greatest sum of pages that are not the mapped file's
 """
 import argparse
 import json
-import os
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
@@ -51,7 +51,7 @@ def anonymous_memory(process, peak):
 
 def measure(engram, image, sql):
     """(wall ms, processor ms, peak MB that are not the file, rows) of one process."""
-    before, start, peak = os.times(), time.monotonic(), [0]
+    before, start, peak = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic(), [0]
     with subprocess.Popen([engram, "query", image, sql, "--format", "json"], stdout=subprocess.PIPE) as process:
         watcher = threading.Thread(target=anonymous_memory, args=(process, peak))
         watcher.start()
@@ -59,10 +59,10 @@ def measure(engram, image, sql):
         process.wait()
         wall = time.monotonic() - start
         watcher.join()
-    after = os.times()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if process.returncode != 0:
         raise SystemExit(f"{image}: {sql}: exit code {process.returncode}")
-    processor = after.children_user + after.children_system - before.children_user - before.children_system
+    processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return wall * 1000, processor * 1000, peak[0] / 1024, json.loads(output)
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-FileCopyrightText: engram contributors
 # SPDX-License-Identifier: Apache-2.0
-# Runs every benchmark; results also go to build/bench/*.json.
+# Runs every benchmark; results go to build/bench/*.json and, beside those committed last, into one table.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mkdir -p build/bench
@@ -11,3 +11,4 @@ for program in build/release/bench/bench_*; do
   [ -x "$program" ] || continue
   "$program" --benchmark_out="build/bench/$(basename "$program").json" --benchmark_out_format=json
 done
+python3 bench/compare.py
