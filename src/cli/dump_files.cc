@@ -88,6 +88,7 @@ class Dump {
 
   /// Errors: nothing can be written any more; interrupted (was_interrupted()).
   Result<void> add(VirtAddr inode) {
+    if ((was_interrupted_ = interrupts_.take())) return fail("interrupted");
     const auto path = kernel_.inodes().path(inode);
     const auto file = kernel_.page_cache().file(inode);
     if (!file) return {};  // the diagnostics say why; what the guest has deleted meanwhile
@@ -97,7 +98,10 @@ class Dump {
     output::Sha256 hash;
     const bool hashed = is_whole && file->size <= kHashLimit;
     std::string problem;
-    ENGRAM_CHECK(write(*file, target, hashed ? &hash : nullptr, problem));
+    if (auto written = write(*file, target, hashed ? &hash : nullptr, problem); !written) {
+      target.remove();
+      return written;
+    }
     if (problem.empty() && kernel_.reader().is_live() && kernel_.page_cache().file(inode) != file) {
       problem = "the file changed while it was read";
     }
@@ -184,10 +188,12 @@ Result<Dumped, RunFailure> dump_files(sql::Database& database, const DumpRequest
   Dump dump(**kernel, *tree, **manifest, interrupts);
   const Progress progress(console, "writing files");
   for (const auto inode : *inodes) {
-    if (interrupts.take()) return tl::unexpected(interrupted());
-    if (const auto added = dump.add(inode); !added) {
-      return tl::unexpected(dump.was_interrupted() ? interrupted() : not_written(added.error()));
-    }
+    const auto added = dump.add(inode);
+    if (added) continue;
+    RunFailure failure = dump.was_interrupted() ? interrupted() : not_written(added.error());
+    failure.text += fmt::format("; {} has {} of {} files, those of its manifest", request.directory,
+                                dump.done().files, inodes->size());
+    return tl::unexpected(std::move(failure));
   }
   if (const auto ended = (*manifest)->end(); !ended) {
     return tl::unexpected(not_written(ended.error()));

@@ -117,13 +117,17 @@ Result<FileTree::NewFile> FileTree::new_file(std::string_view path, std::string_
       const int fd = create_file(directory->fd(), name);
       if (fd < 0 && is_about_the_name(errno)) continue;
       ENGRAM_TRY(auto file, owned(fd, directory_ + '/' + walked + '/' + name));
-      return NewFile{std::move(file), walked + '/' + name};
+      return NewFile{std::move(file), walked + '/' + name, std::move(*directory)};
     }
   }
   const std::string name = safe_name(unique);
   const std::string shown = std::string(kFiles) + '/' + name;
   ENGRAM_TRY(auto file, owned(create_file(files_.fd(), name), directory_ + '/' + shown));
-  return NewFile{std::move(file), shown};
+  return NewFile{std::move(file), shown, files_};
+}
+
+void FileTree::NewFile::remove() const {
+  ::unlinkat(directory.fd(), name.substr(name.rfind('/') + 1).c_str(), 0);
 }
 
 }  // namespace engram::output

@@ -27,7 +27,11 @@ class FileTree {
  public:
   struct NewFile {
     mapping::File file;
-    std::string name;  ///< from DIRECTORY on
+    std::string name;         ///< from DIRECTORY on
+    mapping::File directory;  ///< that it lies in
+
+    /// Of one that could not be finished.
+    void remove() const;
   };
 
   /// Makes DIRECTORY, unless there is one, and an empty `files` and a `manifest.jsonl` in it.
