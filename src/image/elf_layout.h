@@ -37,10 +37,11 @@ class ByteOrder {
   [[nodiscard]] constexpr bool is_big() const { return big_; }
   template <std::unsigned_integral T>
   [[nodiscard]] constexpr T operator()(T value) const {
-    if (big_ == (std::endian::native == std::endian::big)) return value;
+    if (sizeof(T) == 1 || big_ == (std::endian::native == std::endian::big)) return value;
     if constexpr (sizeof(T) == 2) return __builtin_bswap16(value);
     if constexpr (sizeof(T) == 4) return __builtin_bswap32(value);
     if constexpr (sizeof(T) == 8) return __builtin_bswap64(value);
+    return value;
   }
 
  private:
@@ -72,6 +73,51 @@ inline constexpr std::uint32_t kQemuCpuVersion = 1;
 
 /// After QemuCpu, if `size` says that it is there.
 inline constexpr std::size_t kQemuKernelGsBase = 432;
+
+// The notes of VirtualBox: "VBCORE" of the machine, "VBCPU" one a CPU. Those of format 0x10000 have
+// the hypervisor's own structure of a CPU, which is another one in each release; later ones all
+// begin like this. Source: VirtualBox, include/VBox/vmm/dbgfcorefmt.h (0x10005).
+inline constexpr std::uint32_t kVirtualBoxMachineNote = 0xb00;
+inline constexpr std::uint32_t kVirtualBoxCpuNote = 0xb01;
+inline constexpr std::uint32_t kVirtualBoxMagic = 0xc01ac0de;
+inline constexpr std::uint32_t kVirtualBoxOldFormat = 0x10000;
+
+struct [[gnu::packed]] VirtualBoxMachine {
+  std::uint32_t magic;
+  std::uint32_t format;
+  std::uint32_t size;     // of this structure
+  std::uint32_t version;  // major, minor, build: 8, 8 and 16 bits
+  std::uint32_t revision;
+  std::uint32_t cpus;
+};
+static_assert(sizeof(VirtualBoxMachine) == 24);
+
+struct [[gnu::packed]] VirtualBoxSegment {
+  std::uint64_t base;
+  std::uint32_t limit;
+  std::uint32_t attributes;
+  std::uint16_t selector;
+  std::array<std::byte, 6> reserved;
+};
+struct [[gnu::packed]] VirtualBoxTable {
+  std::uint64_t base;
+  std::uint32_t size;
+  std::uint32_t reserved;
+};
+struct [[gnu::packed]] VirtualBoxCpu {
+  std::uint64_t rax, rbx, rcx, rdx, rsi, rdi;
+  std::array<std::uint64_t, 8> r8_to_r15;
+  std::uint64_t rip, rsp, rbp, rflags;
+  VirtualBoxSegment cs, ds, es, fs, gs, ss;
+  std::uint64_t cr0, cr2, cr3, cr4;
+  std::array<std::uint64_t, 8> dr;
+  VirtualBoxTable gdt, idt;
+  VirtualBoxSegment ldt, tr;
+  std::array<std::uint64_t, 3> sysenter;
+  std::uint64_t efer, star, pat, lstar, cstar, sfmask, kernel_gs_base, apic_base;
+};
+static_assert(sizeof(VirtualBoxSegment) == 24 && sizeof(VirtualBoxTable) == 16);
+static_assert(sizeof(VirtualBoxCpu) == 552);
 
 /// Where the note "CORE", type NT_PRSTATUS, has the registers: byte offsets in its data.
 /// Source: Linux, include/linux/elfcore.h (elf_prstatus) and the user_regs_struct of each

@@ -2,11 +2,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "image/elf_notes.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <string_view>
 #include <utility>
 
 #include "image/elf_layout.h"
+#include "image/x86_state.h"
 
 namespace engram::image::elf {
 namespace {
@@ -57,6 +60,10 @@ void NoteReader::keep(Bytes notes, std::uint64_t at, std::uint64_t end) {
 void NoteReader::add_note(std::string_view name, std::uint32_t type, Bytes data) {
   if (name == "QEMU" && type == 0) {
     if (!order_.is_big()) add_qemu_cpu(data);
+  } else if (name == "VBCORE" && type == kVirtualBoxMachineNote) {
+    if (!order_.is_big()) add_virtualbox_machine(data);
+  } else if (name == "VBCPU" && type == kVirtualBoxCpuNote) {
+    if (!order_.is_big()) add_virtualbox_cpu(data);
   } else if (name == "CORE" && type == NT_PRSTATUS) {
     if (!order_.is_big()) add_status(data);
   } else if (name == "VMCOREINFO" && !vmcoreinfo_ && data.size() <= kLongestVmcoreinfo) {
@@ -66,7 +73,7 @@ void NoteReader::add_note(std::string_view name, std::uint32_t type, Bytes data)
 
 void NoteReader::add_qemu_cpu(Bytes data) {
   const auto cpu = load<QemuCpu>(data, 0);
-  if (!cpu || cpu->version != kQemuCpuVersion || qemu_.size() == kMostCpus) return;
+  if (!cpu || cpu->version != kQemuCpuVersion || of_monitor_.size() == kMostCpus) return;
   CpuRegisters registers;
   registers.source = "QEMU";
   registers.rip = cpu->rip;
@@ -77,7 +84,27 @@ void NoteReader::add_qemu_cpu(Bytes data) {
   registers.control =
       CpuRegisters::Control{cpu->cr[0], cpu->cr[2], cpu->cr[3], cpu->cr[4],
                             load<std::uint64_t>(declared, kQemuKernelGsBase).value_or(0)};
-  qemu_.push_back(std::move(registers));
+  of_monitor_.push_back(std::move(registers));
+}
+
+void NoteReader::add_virtualbox_machine(Bytes data) {
+  const auto machine = load<VirtualBoxMachine>(data, 0);
+  if (machine && machine->magic == kVirtualBoxMagic && !virtualbox_) virtualbox_ = *machine;
+}
+
+void NoteReader::add_virtualbox_cpu(Bytes data) {
+  const auto cpu = load<VirtualBoxCpu>(data, 0);
+  if (!cpu || !virtualbox_ || virtualbox_->format <= kVirtualBoxOldFormat) return;
+  if (of_monitor_.size() == kMostCpus || !can_be_x86_state(cpu->rflags, cpu->cr0)) return;
+  CpuRegisters registers;
+  registers.source = "VirtualBox";
+  registers.rip = cpu->rip;
+  registers.rsp = cpu->rsp;
+  registers.rflags = cpu->rflags;
+  registers.gs_base = cpu->gs.base;
+  registers.control =
+      CpuRegisters::Control{cpu->cr0, cpu->cr2, cpu->cr3, cpu->cr4, cpu->kernel_gs_base};
+  of_monitor_.push_back(std::move(registers));
 }
 
 void NoteReader::add_status(Bytes data) {
@@ -97,12 +124,21 @@ void NoteReader::add_status(Bytes data) {
 }
 
 void NoteReader::finish(Facts& facts) && {
-  facts.cpus = std::move(qemu_);
+  facts.cpus = std::move(of_monitor_);
   for (std::size_t i = facts.cpus.size(); i < status_.size(); ++i) {
     facts.cpus.push_back(std::move(status_[i]));
   }
   for (std::size_t i = 0; i < facts.cpus.size(); ++i) {
     facts.cpus[i].cpu = static_cast<std::uint32_t>(i);
+  }
+  if (virtualbox_) {
+    const std::uint32_t version = virtualbox_->version;
+    facts.header.emplace_back("virtualbox",
+                              fmt::format("{}.{}.{} r{}", version >> 24U, version >> 16U & 0xFFU,
+                                          version & 0xFFFFU, std::uint32_t{virtualbox_->revision}));
+    facts.header.emplace_back("core_format",
+                              fmt::format("{:#x}", std::uint32_t{virtualbox_->format}));
+    facts.header.emplace_back("cpus", fmt::format("{}", std::uint32_t{virtualbox_->cpus}));
   }
   facts.vmcoreinfo = std::move(vmcoreinfo_);
   facts.machine = machine_;

@@ -22,8 +22,9 @@ class NoteReader {
   /// False if the notes end in the middle of one; those before it are kept.
   bool add(Bytes notes);
 
-  /// A CPU's registers are those of its QEMU note, or of its PRSTATUS note if there is none. Notes
-  /// have no CPU number that could be trusted; both kinds come in the order of the CPUs.
+  /// A CPU's registers are those of the note of its monitor (QEMU, VirtualBox), or of its PRSTATUS
+  /// note if there is none. Notes have no CPU number that could be trusted; all kinds come in the
+  /// order of the CPUs.
   void finish(Facts& facts) &&;
 
  private:
@@ -31,13 +32,16 @@ class NoteReader {
   /// Appends a whole note, whose padding the last one in a file may lack.
   void keep(Bytes notes, std::uint64_t at, std::uint64_t end);
   void add_qemu_cpu(Bytes data);
+  void add_virtualbox_machine(Bytes data);
+  void add_virtualbox_cpu(Bytes data);
   void add_status(Bytes data);
 
   const std::uint16_t machine_;
   const ByteOrder order_;
-  std::vector<CpuRegisters> qemu_;
+  std::vector<CpuRegisters> of_monitor_;
   std::vector<CpuRegisters> status_;
   std::optional<std::string> vmcoreinfo_;
+  std::optional<VirtualBoxMachine> virtualbox_;
   std::vector<std::byte> notes_;
 };
 

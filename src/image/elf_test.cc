@@ -35,6 +35,34 @@ Buffer qemu_note(std::uint64_t rip, std::uint64_t cr3) {
   return data;
 }
 
+/// The notes of VirtualBox's debugvm dumpvmcore, for one CPU.
+Buffer virtualbox_notes(std::uint32_t format) {
+  Buffer all;
+  elf::VirtualBoxMachine machine = {};
+  machine.magic = elf::kVirtualBoxMagic;
+  machine.format = format;
+  machine.size = sizeof machine;
+  machine.version = 7U << 24U | 0U << 16U | 14U;
+  machine.revision = 161095;
+  machine.cpus = 1;
+  Buffer data;
+  append(data, machine);
+  append_note(all, "VBCORE", elf::kVirtualBoxMachineNote, data);
+  elf::VirtualBoxCpu cpu = {};
+  cpu.rip = kQemuRip;
+  cpu.rsp = 0xffffc90000001000;
+  cpu.rflags = 0x246;
+  cpu.gs.base = 0xffff888000000000;
+  cpu.cr0 = 0x80050033;
+  cpu.cr3 = 0x5000;
+  cpu.kernel_gs_base = 0x1122;
+  data.clear();
+  append(data, cpu);
+  data.resize(8768);  // the state of the vector registers, and more
+  append_note(all, "VBCPU", elf::kVirtualBoxCpuNote, data);
+  return all;
+}
+
 Buffer status_note(std::uint64_t rip) {
   Buffer data(336);
   put(data, 112 + 16 * 8, rip);
@@ -353,6 +381,50 @@ TEST(Elf, FileThatClaimsItsBytesManyTimesIsRefused) {
   const auto image = open(elf_file(segments));
   ASSERT_FALSE(image.has_value());
   EXPECT_THAT(image.error().text, HasSubstr("ranges of 50000000 bytes together"));
+}
+
+TEST(ElfOfVirtualBox, HasMemoryRegistersAndDevices) {
+  // Segments of devices have addresses and a size, but no bytes.
+  const Buffer ram = pattern(2 * kPageSize, 1);
+  const ElfSegment device{PT_LOAD, 0xe0000000, {}, 0, 0x1000000, 0};
+  const TempFile file(elf_file({{PT_NOTE, 0, virtualbox_notes(0x10006)},
+                                {PT_LOAD, 0, ram},
+                                device,
+                                {PT_LOAD, 0x100000000, pattern(kPageSize, 2)}}));
+  const auto image = Image::open(file.path());
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_EQ(image->memory().present_bytes(), 3 * kPageSize);
+  EXPECT_EQ(image->memory().find(PhysAddr(0xe0000000)), nullptr);
+  EXPECT_FALSE(image->truncated());
+  ASSERT_EQ(image->facts().cpus.size(), 1U);
+  const CpuRegisters& cpu = image->facts().cpus[0];
+  EXPECT_EQ(cpu.source, "VirtualBox");
+  EXPECT_EQ(cpu.rip, kQemuRip);
+  EXPECT_EQ(cpu.gs_base, 0xffff888000000000);
+  EXPECT_EQ(cpu.control->cr3, 0x5000U);
+  EXPECT_EQ(cpu.control->kernel_gs_base, 0x1122U);
+  ASSERT_EQ(image->facts().header.size(), 3U);
+  EXPECT_EQ(image->facts().header[0].second, "7.0.14 r161095");
+  EXPECT_EQ(image->facts().header[1].second, "0x10006");
+}
+
+TEST(ElfOfVirtualBox, RegistersThatCannotBeThemAreLeftOut) {
+  const auto cpus_of = [](const Buffer& notes) {
+    const TempFile file(elf_file({{PT_NOTE, 0, notes}, {PT_LOAD, 0x1000, pattern(kPageSize, 1)}}));
+    const auto image = Image::open(file.path());
+    return image ? image->facts().cpus.size() : 99;
+  };
+  const Buffer good = virtualbox_notes(0x10005);
+  EXPECT_EQ(cpus_of(good), 1U);
+  EXPECT_EQ(cpus_of(virtualbox_notes(elf::kVirtualBoxOldFormat)), 0U);
+  constexpr std::size_t kMachineAt = 12 + 8;
+  constexpr std::size_t kCpuAt = kMachineAt + sizeof(elf::VirtualBoxMachine) + 12 + 8;
+  Buffer damaged = good;
+  put(damaged, kMachineAt, std::uint32_t{0});
+  EXPECT_EQ(cpus_of(damaged), 0U);
+  damaged = good;
+  put(damaged, kCpuAt + offsetof(elf::VirtualBoxCpu, rflags), ~std::uint64_t{0});
+  EXPECT_EQ(cpus_of(damaged), 0U);
 }
 
 }  // namespace

@@ -39,14 +39,14 @@ struct CpuRegisters {
   std::uint64_t rip = 0, rsp = 0, rflags = 0;
   /// A PRSTATUS note has the user's value of the interrupted task here, not the kernel's.
   std::uint64_t gs_base = 0;
-  /// Only QEMU's notes have these, and Windows crash dumps CR3 alone (the others are 0).
+  /// Only monitors of virtual machines write these, and Windows crash dumps CR3 alone (others: 0).
   struct Control {
     std::uint64_t cr0 = 0, cr2 = 0, cr3 = 0, cr4 = 0;
     /// What SWAPGS would load: the kernel's base if the CPU was in user mode. 0 in old notes.
     std::uint64_t kernel_gs_base = 0;
   };
   std::optional<Control> control;
-  /// The note, "QEMU" or "PRSTATUS", or "DMP" for the header of a Windows crash dump.
+  /// Who wrote them: "QEMU", "VirtualBox", "VMware", "PRSTATUS" (that note), "DMP" (its header).
   std::string source;
 };
 
@@ -85,7 +85,7 @@ struct Notice {
 
 /// The parts that a format's reader fills in.
 struct Contents {
-  std::string format;  ///< "raw", "lime", "avml", "elf", "kdump", "dmp", "live"
+  std::string format;  ///< "raw", "lime", "avml", "elf", "kdump", "dmp", "migration", ... "live"
   std::vector<Range> ranges;
   std::vector<guest::Region> regions;  ///< may overlap: the first in the list wins
   Facts facts;
@@ -98,7 +98,7 @@ struct Contents {
 
 /// What a user knows about a file that its content does not say.
 struct OpenOptions {
-  std::vector<std::string> parts;  ///< the other files of a dump that was split
+  std::vector<std::string> parts;  ///< other files of a split dump; the state of VMware's memory
   /// Which physical addresses a file without headers has: see raw_ranges.h. Empty: from 0 on.
   std::vector<guest::Range> ranges;
 };

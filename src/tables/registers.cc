@@ -66,7 +66,9 @@ const std::vector<Column<Row>>& columns() {
       {{"cpu", Type::integer, "Number of the CPU; NULL if it is not known whose they are."},
        [](const Row& row, Session&) { return cell(row.state.cpu); }},
       {{"source", Type::text,
-        "Who saved them: `QEMU` or `PRSTATUS`, a note of the file; `header`, that of a crash dump; "
+        "Who saved them: `QEMU`, `VirtualBox`, `VMware`, a virtual machine's monitor; `PRSTATUS`, "
+        "a "
+        "note of the file; `header`, that of a crash dump; "
         "`context` (KPRCB.Context) or `processor_state` (KPRCB.ProcessorState), Windows."},
        [](const Row& row, Session&) { return cell(row.state.source); }},
       {{"rip", Type::pointer, "Instruction pointer."}, basic<&C::rip, &F::rip>},
