@@ -24,7 +24,9 @@ void add_image_arguments(CLI::App& command, ImageSource& source) {
   command.add_option("IMAGE", source.path, "The memory image")->required();
   auto* parts = command
                     .add_option("--with", source.parts,
-                                "Another file of the same dump, if it was split; may be repeated")
+                                "Another file of the same dump, if it was split (may be repeated), "
+                                "or VMware's .vmss or "
+                                ".vmsn of a .vmem")
                     ->type_name("FILE")
                     ->expected(1)
                     ->take_all();

@@ -4,6 +4,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 namespace engram::image {
 
 void add_range(Contents& contents, const FileView& file, Range range) {
@@ -17,6 +19,13 @@ void add_range(Contents& contents, const FileView& file, Range range) {
     contents.regions.push_back({range.start + range.readable, range.stored - range.readable,
                                 guest::Backing::unreadable, nullptr});
   }
+}
+
+std::string printable(Bytes text) {
+  std::string shown(text_until_nul(text));
+  std::replace_if(
+      shown.begin(), shown.end(), [](char c) { return c < 0x20 || c == 0x7F; }, '?');
+  return shown;
 }
 
 void Tally::report(Contents& contents, Level level) const {

@@ -24,6 +24,10 @@ inline constexpr std::size_t kMostRanges = std::size_t{1} << 22;
 /// store get no region. The range must be in order: its last byte within 64 bits, stored <= size.
 void add_range(Contents& contents, const FileView& file, Range range);
 
+/// Names of a file as they can be shown: up to the first NUL, with '?' for what is no printable
+/// ASCII.
+[[nodiscard]] std::string printable(Bytes text);
+
 /// Counts events of one kind and reports the first of them.
 class Tally {
  public:

@@ -32,13 +32,6 @@ constexpr Signature kSignatures[] = {
     {"hibr"sv, "a Windows hibernation file"},
     {"WAKE"sv, "a Windows hibernation file"},
     {"wake"sv, "a Windows hibernation file"},
-    {"QEVM"sv, "a QEMU migration stream"},
-    {"LibvirtQemudSave"sv, "a libvirt saved machine"},
-    {"LibvirtQemudPart"sv, "a libvirt saved machine"},
-    {"\xD0\xBE\xD2\xBE"sv, "a VMware snapshot state (the memory is in the .vmem file beside it)"},
-    {"\xD1\xBA\xD1\xBA"sv, "a VMware snapshot state (the memory is in the .vmem file beside it)"},
-    {"\xD2\xBE\xD2\xBE"sv, "a VMware snapshot state (the memory is in the .vmem file beside it)"},
-    {"\xD3\xBE\xD3\xBE"sv, "a VMware snapshot state (the memory is in the .vmem file beside it)"},
     {"QFI\xFB"sv, "a qcow2 disk image"},
     {"KDMV"sv, "a VMDK disk image"},
     {"COWD"sv, "a VMDK disk image"},
@@ -90,8 +83,8 @@ Result<Contents> open(FileView file) {
   if (signature == nullptr) return fail("the file changed while it was opened");
   if (signature->unpack == nullptr) {
     return fail(
-        "{}: this format is not read; raw, LiME, AVML, ELF core, kdump and Windows crash "
-        "dump are",
+        "{}: this format is not read; raw, LiME, AVML, ELF core, kdump, Windows crash dump, QEMU "
+        "migration stream, libvirt save file and VMware snapshot are",
         signature->name);
   }
   // One page of such a file costs all that comes before it.

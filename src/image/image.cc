@@ -6,14 +6,17 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <utility>
 
 #include "image/formats.h"
 #include "image/kdump.h"
+#include "image/live.h"
 #include "image/overlap.h"
 #include "image/raw_ranges.h"
 #include "image/siblings.h"
+#include "image/vmware.h"
 #include "mapping/whole_file.h"
 
 namespace engram::image {
@@ -69,12 +72,56 @@ Result<Contents> read_contents(const std::vector<FileView>& files, const OpenOpt
     return raw::open_ranges(files[0], options.ranges);
   }
   if (files.size() == 1) return format_of(files[0]).open(files[0]);
+  if (files.size() == 2 && is(files[0], vmware::open) != is(files[1], vmware::open)) {
+    const bool is_state_first = is(files[0], vmware::open);
+    return vmware::open_pair(files[is_state_first ? 0 : 1], files[is_state_first ? 1 : 0]);
+  }
   for (std::size_t i = 0; i < files.size(); ++i) {
     if (is(files[i], kdump::open)) continue;
-    return fail("{} is no kdump: only a kdump can be split over several files",
-                i == 0 ? "this" : options.parts[i - 1]);
+    return fail(
+        "{} is no kdump: only a kdump can be split over several files, and only VMware's "
+        "memory has a state",
+        i == 0 ? "this" : options.parts[i - 1]);
   }
   return kdump::open_files(files);
+}
+
+/// VMware has a machine's memory in one file and its state in another, with one name but for the
+/// extension. The path of the other one; empty if there is none, or if `file` needs none.
+std::string partner_of(const std::string& path, const FileView& file) {
+  const auto open = format_of(file).open;
+  if (open == vmware::open && vmware::needs_memory(file)) return sibling_with(path, {".vmem"});
+  const bool is_memory = open == raw::open && std::filesystem::path(path).extension() == ".vmem";
+  return is_memory ? sibling_with(path, {".vmss", ".vmsn"}) : "";
+}
+
+/// A file that only has the name of a state is none.
+Result<void> map_partner(const std::string& path, Owner& owner) {
+  const auto view = [&](std::size_t i) {
+    return FileView(owner.files[i].unsafe_exclusive_bytes());
+  };
+  const std::string partner = partner_of(path, view(0));
+  if (partner.empty()) return {};
+  ENGRAM_CHECK(owner.map(partner));
+  const auto is_state = [&](std::size_t i) { return format_of(view(i)).open == vmware::open; };
+  if (is_state(0) == is_state(1)) owner.files.pop_back();
+  return {};
+}
+
+// VMware has devices from 3 to 4 GiB.
+constexpr std::uint64_t kVmwareHole = 3 * kGiB;
+
+/// Says of a large .vmem file alone that its memory may lie elsewhere.
+void say_missing_state(const std::string& path, Contents& contents) {
+  if (contents.format != "raw" || contents.ranges.size() != 1) return;
+  const std::uint64_t size = contents.ranges[0].size;
+  if (size <= kVmwareHole || std::filesystem::path(path).extension() != ".vmem") return;
+  contents.notices.push_back(
+      {Level::warning,
+       fmt::format("raw: VMware has memory above 3 GiB at 4 GiB and above, and the state that says "
+                   "so (.vmss or .vmsn) is not beside the file: --with FILE names it, or --ranges "
+                   "0-bfffffff,100000000-{:x}",
+                   kAboveHole + (size - kVmwareHole) - 1)});
 }
 
 /// Names the files beside `path` that may be the missing ones.
@@ -124,6 +171,7 @@ Result<Image> Image::open(const std::string& path, const OpenOptions& options) {
   const auto owner = std::make_shared<Owner>();
   ENGRAM_CHECK(owner->map(path));
   for (const std::string& part : options.parts) ENGRAM_CHECK(owner->map(part));
+  if (options.parts.empty() && options.ranges.empty()) ENGRAM_CHECK(map_partner(path, *owner));
   std::vector<FileView> files;
   std::uint64_t size = 0;
   for (const auto& mapping : owner->files) {
@@ -133,6 +181,7 @@ Result<Image> Image::open(const std::string& path, const OpenOptions& options) {
   auto contents = read_contents(files, options);
   if (!contents) return fail("{}: {}", path, contents.error().text);
   if (contents->incomplete_split) say_siblings(path, *contents);
+  say_missing_state(path, *contents);
   owner->sources = std::move(contents->owner);
   return make(path, size, std::move(*contents), owner);
 }

@@ -109,7 +109,7 @@ TEST(Foreign, IsNamed) {
     std::copy(head.begin(), head.end(), bytes.begin());
     return error_of(bytes);
   };
-  EXPECT_THAT(with_magic("QEVM"), HasSubstr("a QEMU migration stream: this format is not read"));
+  EXPECT_THAT(with_magic("conectix"), HasSubstr("a VHD disk image: this format is not read"));
   EXPECT_THAT(with_magic("QFI\xfb"), HasSubstr("a qcow2 disk image"));
   EXPECT_THAT(with_magic("KDMV"), HasSubstr("a VMDK disk image"));
   EXPECT_EQ(with_magic("KDUMP!  "), "opened as raw");

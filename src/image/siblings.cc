@@ -56,4 +56,14 @@ std::vector<std::string> siblings_of(const std::string& path) {
   return found;
 }
 
+std::string sibling_with(const std::string& path, std::initializer_list<const char*> extensions) {
+  for (const char* const extension : extensions) {
+    auto other = std::filesystem::path(path);
+    other.replace_extension(extension);
+    std::error_code error;
+    if (std::filesystem::is_regular_file(other, error)) return other.string();
+  }
+  return "";
+}
+
 }  // namespace engram::image
