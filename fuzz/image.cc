@@ -108,8 +108,14 @@ void check_facts(const image::Image& image) {
   for (std::size_t i = 0; i < facts.cpus.size(); ++i) {
     const image::CpuRegisters& cpu = facts.cpus[i];
     require(cpu.cpu == i);
-    const bool is_dmp = image.format() == "dmp";
-    require(cpu.source == (is_dmp ? "DMP" : cpu.control ? "QEMU" : "PRSTATUS"));
+    if (image.format() == "dmp") {
+      require(cpu.source == "DMP");
+    } else if (image.format() == "vmware") {
+      require(cpu.source == "VMware");
+    } else {
+      require((cpu.source == "PRSTATUS") == !cpu.control);
+      require(!cpu.control || cpu.source == "QEMU" || cpu.source == "VirtualBox");
+    }
   }
   for (const image::Notice& notice : image.notices()) require(!notice.text.empty());
 }
