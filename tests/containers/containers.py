@@ -5,15 +5,17 @@
 
 containers.py --engram PROGRAM --compare PROGRAM --judge PROGRAM --dump FOLDER CASE
 
-The converters are makedumpfile, the lab's own (tests/lab/kdump.py, tools/lime_to_avml.c), and dd's like. What is made
-is kept in build/lab/containers/ until the dump or this file changes. Every page must be that of the dump, and absent
-where it should be; libkdumpfile reads each kdump, too, and must agree page by page.
+The converters are makedumpfile, the lab's own (tests/lab/kdump.py, tools/lime_to_avml.c), and dd's like; monitors.py
+writes the headers of monitors that are not installed here. What is made is kept in build/lab/containers/ until the dump
+or this code changes. Every page must be that of the dump, and absent where it should be; libkdumpfile reads each kdump,
+too, and must agree page by page.
 """
 import argparse
 import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import struct
 import subprocess
@@ -27,11 +29,15 @@ import damage  # noqa: E402  pylint: disable=wrong-import-position
 import elf  # noqa: E402  pylint: disable=wrong-import-position
 import kdump  # noqa: E402  pylint: disable=wrong-import-position
 import lime  # noqa: E402  pylint: disable=wrong-import-position
+import monitors  # noqa: E402  pylint: disable=wrong-import-position
 import programs  # noqa: E402  pylint: disable=wrong-import-position
 import sparse  # noqa: E402  pylint: disable=wrong-import-position
 from case import Case  # noqa: E402  pylint: disable=wrong-import-position
 
 TABLES = ("os_version", "tasks", "kallsyms")
+# What is known of the file, and not of the machine; what only Windows has.
+OF_THE_FILE = {"image_info", "image_ranges", "image_header", "diagnostics", "mquire_diagnostics", "registers",
+               "crash_dump", "threads", "process_modules", "drivers", "unloaded_drivers"}
 PAGE = 4096
 FIRST_SEGMENT = 0x10000
 DAMAGES = 8
@@ -44,7 +50,8 @@ class Folder:
         self.dump = dump
         self.path = dump.parent.parent / "containers" / dump.name
         self.path.mkdir(parents=True, exist_ok=True)
-        key = [[path.stat().st_mtime_ns, path.stat().st_size] for path in (dump / "dump.elf", pathlib.Path(__file__))]
+        sources = (dump / "dump.elf", pathlib.Path(__file__), pathlib.Path(monitors.__file__))
+        key = [[path.stat().st_mtime_ns, path.stat().st_size] for path in sources]
         stamp = self.path / "stamp.json"
         if not stamp.exists() or json.loads(stamp.read_text(encoding="ascii")) != key:
             shutil.rmtree(self.path)
@@ -194,6 +201,22 @@ class ContainerCase(Case):
             self.expect(self.query(image, sql, *options) == self.query(self.original, sql), f"{table} differs")
 
 
+    def all_tables(self, image, *options):
+        """Every table that is about the machine has the same rows as in the dump."""
+        names = [line.split()[0] for line in self.run(self.arguments.engram, "tables").splitlines()[2:] if line]
+        names = [name for name in names if name not in OF_THE_FILE]
+        self.expect(len(names) > 30, f"too few tables: {names}")
+        for name in names:
+            sql = f"SELECT * FROM {name}"
+            ours, wanted = self.query(image, sql, *options), self.query(self.original, sql)
+            self.expect(ours == wanted, f"{name} differs: {len(ours)} rows, {len(wanted)} expected")
+
+    def raw_pages(self, image):
+        """All pages of the raw dump, and no other."""
+        self.original = self.arguments.dump / "dump.raw"
+        self.pages(image, first_only=0)
+
+
 def plain(compression):
     """A case: all pages, one compression."""
     def run(case):
@@ -291,10 +314,108 @@ def ranges(case):
     case.tables(case.arguments.dump / "dump.raw", "--ranges", iomem)
 
 
+def migration(case):
+    """What QEMU saves has the RAM of the machine; its dump has memory of devices beside."""
+    image = case.arguments.dump / "dump.migration"
+    case.pages(image)
+    case.all_tables(image)
+    registers(case, image)
+
+
+def registers(case, image):
+    """CR3 of the file is what QEMU's monitor said."""
+    said = re.findall(r"CR3=([0-9a-f]+)", (case.arguments.dump / "registers.txt").read_text(encoding="ascii"))
+    found = [row["cr3"] for row in case.query(image, "SELECT cr3 FROM registers")]
+    case.expect([int(value, 16) for value in found] == [int(value, 16) for value in said], f"CR3: {found}, {said}")
+    return int(said[0], 16)
+
+
+def libvirt(case):
+    """libvirt's header and XML before the same stream; packed, it is refused with what unpacks it."""
+    source = case.arguments.dump / "dump.migration"
+
+    def convert(path):
+        with open(source, "rb") as file, open(path, "wb") as target:
+            target.write(monitors.libvirt_header())
+            shutil.copyfileobj(file, target)
+
+    image = case.folder.make("dump.libvirt", convert)
+    case.pages(image)
+    case.tables(image)
+    header = {row["name"]: row["value"] for row in case.query(image, "SELECT * FROM image_header")}
+    case.expect(header["domain"] == "lab" and header["machine"].startswith("pc-i440fx"), f"{header}")
+    packed = case.folder.path / "dump.packed.libvirt"
+    with open(source, "rb") as file, open(packed, "wb") as target:
+        target.write(monitors.libvirt_header(1))
+        target.flush()
+        subprocess.run(["gzip", "-1"], stdin=file, stdout=target, check=True)
+    done = subprocess.run([case.arguments.engram, "info", packed], capture_output=True, encoding="utf-8", check=False)
+    command = re.search(r"tail -c \+\d+ FILE \| gzip -dc > STREAM", done.stderr)
+    case.expect(done.returncode == 1 and command, f"packed: {done.returncode}: {done.stderr}")
+    if command:
+        unpack = command[0].replace("FILE", str(packed)).replace("STREAM", str(packed.with_suffix(".stream")))
+        subprocess.run(unpack, shell=True, check=True)
+        case.expect(case.run("cmp", packed.with_suffix(".stream"), source) == "", "the stream differs")
+        packed.with_suffix(".stream").unlink()
+    packed.unlink()
+
+
+def vmware_memory(case, target):
+    """The regions of the raw dump, whose two halves change places in the file."""
+    source = case.arguments.dump / "dump.raw"
+    half = source.stat().st_size // 2
+    begin = target.tell()
+    target.flush()
+    with open(source, "rb") as file:
+        for at, place in ((0, half), (half, 0)):
+            sparse.copy(file.fileno(), at, target.fileno(), begin + place, half)
+    target.truncate(begin + 2 * half)
+    pages = half // PAGE
+    return [(0, pages, pages), (pages, 0, pages)]
+
+
+def vmware(case):
+    """A .vmem file finds its .vmss by itself, and the other way round."""
+    def convert(path):
+        with open(path, "wb") as target:
+            vmware_memory(case, target)
+
+    image = case.folder.make("machine.vmem", convert)
+    pages = (case.arguments.dump / "dump.raw").stat().st_size // PAGE // 2
+    said = re.search(r"CR3=([0-9a-f]+)", (case.arguments.dump / "registers.txt").read_text(encoding="ascii"))
+    state = case.folder.path / "machine.vmss"
+    state.write_bytes(monitors.vmware_state([(0, pages, pages), (pages, 0, pages)], int(said[1], 16)))
+    case.raw_pages(image)
+    case.raw_pages(state)
+    case.all_tables(image)
+    registers(case, image)
+    moved = state.rename(state.with_name("other.state"))
+    case.tables(image, "--with", moved)
+    state.unlink(missing_ok=True)
+
+
+def vmware_inside(case):
+    """A state with the memory in it."""
+    size = (case.arguments.dump / "dump.raw").stat().st_size
+    pages = size // PAGE // 2
+
+    def convert(path):
+        with open(path, "wb") as target:
+            target.write(monitors.vmware_state([(0, pages, pages), (pages, 0, pages)], 0, size))
+            vmware_memory(case, target)
+            target.seek(0, 2)
+            target.write(monitors.VMWARE_END)
+
+    image = case.folder.make("inside.vmsn", convert)
+    case.raw_pages(image)
+    case.tables(image)
+
+
 def damaged(name):
     """A case: a container that is cut, or overwritten here and there, answers right or says why not."""
     def run(case):
-        source = {"kdump": lambda: case.folder.kdump("lzo"), "flat": case.folder.flat, "avml": case.folder.avml}[name]()
+        source = {"kdump": lambda: case.folder.kdump("lzo"), "flat": case.folder.flat, "avml": case.folder.avml,
+                  "migration": lambda: case.arguments.dump / "dump.migration"}[name]()
         truth = json.loads((case.arguments.dump / "truth.json").read_text(encoding="utf-8"))
         chance = random.Random(f"{name} 2026")
         size = source.stat().st_size
@@ -335,7 +456,8 @@ def pread(path, offset, length):
 
 CASES = {name: plain(name) for name in ("none", "zlib", "lzo", "snappy", "zstd")}
 CASES |= {"flat": flat, "filtered": filtered, "split": split, "avml": avml, "ranges": ranges}
-CASES |= {f"damaged-{name}": damaged(name) for name in ("kdump", "flat", "avml")}
+CASES |= {"migration": migration, "libvirt": libvirt, "vmware": vmware, "vmware-inside": vmware_inside}
+CASES |= {f"damaged-{name}": damaged(name) for name in ("kdump", "flat", "avml", "migration")}
 
 
 def main():
