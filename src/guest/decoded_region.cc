@@ -33,44 +33,41 @@ PageCache::Set& PageCache::set_of(std::uint64_t index) const {
   return sets_[static_cast<std::size_t>((index * kGolden) >> 32U) & (set_count_ - 1)];
 }
 
-PageCache::PagePtr PageCache::find(Set& set, std::uint64_t index) {
+PageCache::PagePtr PageCache::find_or_add(Set& set, std::uint64_t index) const {
   const std::lock_guard lock(set.mutex);
   ++set.clock;
+  Slot* oldest = nullptr;
   for (Slot& slot : set.slots) {
-    if (slot.index != index) continue;
-    slot.used = set.clock;
-    return slot.page;
+    if (slot.index == index) {
+      slot.used = set.clock;
+      return slot.page;
+    }
+    if (oldest == nullptr || slot.used < oldest->used) oldest = &slot;
   }
   ++set.misses;
-  return nullptr;
+  Slot slot{index, set.clock, std::make_shared<Page>()};
+  if (set.slots.size() < slots_in_set_) return set.slots.emplace_back(std::move(slot)).page;
+  *oldest = std::move(slot);
+  return oldest->page;
 }
 
-PageCache::PagePtr PageCache::make(Set& set, std::uint64_t index) const {
-  auto page = std::make_shared<Page>();
-  page->bytes.resize(static_cast<std::size_t>(source_->page_size()));
-  page->made = source_->read_page(index, page->bytes);
-  page->made.count = std::min(page->made.count, page->bytes.size());
+void PageCache::make(Set& set, std::uint64_t index, const PagePtr& page) const {
+  std::call_once(page->once, [&] {
+    page->bytes.resize(static_cast<std::size_t>(source_->page_size()));
+    page->made = source_->read_page(index, page->bytes);
+    page->made.count = std::min(page->made.count, page->bytes.size());
+    page->is_made.store(true, std::memory_order_release);
+  });
+  if (page->made.complete()) return;
   // A page that failed is made anew the next time: the reason may be gone.
-  if (!page->made.complete()) return page;
-
   const std::lock_guard lock(set.mutex);
-  const auto same = [index](const Slot& slot) { return slot.index == index; };
-  if (std::any_of(set.slots.begin(), set.slots.end(), same)) return page;  // by another thread
-  if (set.slots.size() < slots_in_set_) {
-    set.slots.push_back({index, set.clock, page});
-  } else {
-    const auto oldest =
-        std::min_element(set.slots.begin(), set.slots.end(),
-                         [](const Slot& a, const Slot& b) { return a.used < b.used; });
-    *oldest = {index, set.clock, page};
-  }
-  return page;
+  std::erase_if(set.slots, [&](const Slot& slot) { return slot.page == page; });
 }
 
 Transfer PageCache::read_page(std::uint64_t index, std::size_t at, MutableBytes to) const {
   Set& set = set_of(index);
-  PagePtr page = find(set, index);
-  if (page == nullptr) page = make(set, index);
+  const PagePtr page = find_or_add(set, index);
+  if (!page->is_made.load(std::memory_order_acquire)) make(set, index, page);
   const std::size_t there = page->made.count > at ? page->made.count - at : 0;
   const std::size_t count = std::min(to.size(), there);
   std::copy_n(page->bytes.begin() + static_cast<std::ptrdiff_t>(count == 0 ? 0 : at), count,

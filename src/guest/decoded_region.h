@@ -5,6 +5,7 @@
 // A region of guest memory whose bytes are made page by page when they are read, such as the pages
 // of a compressed image, and a bounded cache of such pages.
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -29,7 +30,8 @@ class PageSource {
 };
 
 /// The pages that were used last. Safe to use from several threads: a page that is missing is made
-/// without holding the others up. Pages are spread over sets of a few, each with its own lock.
+/// without holding the others up but those that want the same one. Pages are spread over sets of a
+/// few, each with its own lock.
 class PageCache {
  public:
   /// Keeps up to `pages` pages of the source (at least one).
@@ -46,10 +48,12 @@ class PageCache {
 
  private:
   struct Page {
+    std::once_flag once;  // for whoever comes first to make it
+    std::atomic<bool> is_made = false;
     std::vector<std::byte> bytes;
     Transfer made;  // how much of it there is
   };
-  using PagePtr = std::shared_ptr<const Page>;
+  using PagePtr = std::shared_ptr<Page>;
   struct Slot {
     std::uint64_t index = 0;
     std::uint64_t used = 0;  // when, in look-ups
@@ -62,8 +66,9 @@ class PageCache {
   };
 
   [[nodiscard]] Set& set_of(std::uint64_t index) const;
-  [[nodiscard]] static PagePtr find(Set& set, std::uint64_t index);
-  [[nodiscard]] PagePtr make(Set& set, std::uint64_t index) const;
+  /// The page, which may have to be made yet.
+  [[nodiscard]] PagePtr find_or_add(Set& set, std::uint64_t index) const;
+  void make(Set& set, std::uint64_t index, const PagePtr& page) const;
 
   std::shared_ptr<const PageSource> source_;
   std::size_t slots_in_set_;

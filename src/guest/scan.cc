@@ -5,7 +5,11 @@
 #include <algorithm>
 #include <cassert>
 #include <cstring>
+#include <span>
+#include <utility>
 #include <vector>
+
+#include "base/in_order.h"
 
 namespace engram::guest {
 namespace {
@@ -17,12 +21,29 @@ class Chunks {
          const std::function<bool(PhysAddr, Bytes)>& visit)
       : buffer_(chunk_size), overlap_(overlap), visit_(visit) {}
 
+  /// Says where the next bytes begin. False if the visitor has seen enough.
+  bool go_to(PhysAddr at) { return at == next_ || flush(); }
+
   /// Room for new bytes, which begin at `at`.
   MutableBytes room(PhysAddr at) {
     if (at != next_) filled_ = 0;
     next_ = at;
     if (filled_ == buffer_.size()) keep_overlap();
     return MutableBytes(buffer_).subspan(filled_);
+  }
+
+  /// Takes in bytes that were read elsewhere. False if the visitor has seen enough.
+  bool add(PhysAddr at, Bytes bytes) {
+    if (!go_to(at)) return false;
+    while (!bytes.empty()) {
+      const MutableBytes to = room(at);
+      const std::size_t count = std::min(bytes.size(), to.size());
+      std::copy_n(bytes.begin(), count, to.begin());
+      if (!advance(count)) return false;
+      bytes = bytes.subspan(count);
+      at = at + count;
+    }
+    return true;
   }
 
   /// `count` bytes of the room are there now. False if the visitor has seen enough.
@@ -82,6 +103,108 @@ bool visit_region(const Region& region, PhysAddr first, PhysAddr last, Chunks& c
   return true;
 }
 
+// Bytes that are made when they are read are made on all processors, ahead of the visitor: so much
+// at once ...
+constexpr std::uint64_t kBatch = 1 * kMiB;
+// ... but not before it has seen so much, because most searches end early.
+constexpr std::uint64_t kSmallBatch = 64 * kKiB;
+constexpr std::uint64_t kBeforeThreads = 1 * kMiB;
+
+/// Part of a region.
+struct Extent {
+  const Region* region = nullptr;
+  std::uint64_t offset = 0, size = 0;
+};
+
+/// Bytes of several extents, without those that could not be made.
+struct Batch {
+  struct Part {
+    PhysAddr at;
+    std::size_t size = 0;
+  };
+  std::vector<Part> parts;
+  std::vector<std::byte> bytes;  // of all parts
+};
+
+Batch read_batch(const std::vector<Extent>& extents) {
+  Batch batch;
+  std::uint64_t size = 0;
+  for (const Extent& extent : extents) size += extent.size;
+  batch.bytes.resize(static_cast<std::size_t>(size));
+  std::size_t filled = 0;
+  for (const Extent& extent : extents) {
+    const std::uint64_t end = extent.offset + extent.size;
+    for (std::uint64_t offset = extent.offset; offset < end;) {
+      const auto room =
+          MutableBytes(batch.bytes).subspan(filled, static_cast<std::size_t>(end - offset));
+      const std::size_t count = extent.region->read(RegionOffset(offset), room).count;
+      if (count > 0) batch.parts.push_back({extent.region->start + offset, count});
+      filled += count;
+      offset += count;
+      if (count < room.size()) {
+        offset += std::min(rest_of_page(*extent.region, offset), end - offset);
+      }
+    }
+  }
+  return batch;
+}
+
+/// Neighbouring regions that make their bytes, cut into batches.
+class Batches {
+ public:
+  Batches(std::span<const Region> regions, PhysAddr first, PhysAddr last)
+      : regions_(regions), first_(first), last_(last) {}
+
+  /// So many bytes at most; none at the end.
+  std::vector<Extent> next(std::uint64_t most) {
+    std::vector<Extent> extents;
+    while (most > 0 && !regions_.empty()) {
+      const Region& region = regions_.front();
+      const std::uint64_t begin =
+          std::max(done_, first_ > region.start ? first_ - region.start : std::uint64_t{0});
+      const std::uint64_t left = std::min(last_, region.last()) - region.start - begin;
+      const std::uint64_t size = std::min(left, most - 1) + 1;
+      extents.push_back({&region, begin, size});
+      most -= size;
+      done_ = begin + size;
+      if (size <= left) continue;
+      regions_ = regions_.subspan(1);
+      done_ = 0;
+    }
+    return extents;
+  }
+
+ private:
+  std::span<const Region> regions_;  // that are left
+  PhysAddr first_, last_;
+  std::uint64_t done_ = 0;  // of the first of them
+};
+
+/// False if the visitor has seen enough.
+bool visit_made(Batches batches, Chunks& chunks) {
+  InOrder<Batch> tasks;
+  std::uint64_t planned = 0;
+  for (bool more = true; more || !tasks.empty();) {
+    if (more && !tasks.full()) {
+      const bool is_small = planned < kBeforeThreads;
+      auto extents = batches.next(is_small ? kSmallBatch : kBatch);
+      for (const Extent& extent : extents) planned += extent.size;
+      more = !extents.empty();
+      if (!more) continue;
+      tasks.add([extents = std::move(extents)]() -> Result<Batch> { return read_batch(extents); },
+                is_small);
+      continue;
+    }
+    const auto batch = tasks.take();  // a task that cannot fail
+    std::size_t at = 0;
+    for (const Batch::Part& part : batch->parts) {
+      if (!chunks.add(part.at, Bytes(batch->bytes).subspan(at, part.size))) return false;
+      at += part.size;
+    }
+  }
+  return true;
+}
+
 }  // namespace
 
 void for_each_chunk(const Memory& memory, PhysAddr first, PhysAddr last, std::size_t overlap,
@@ -91,13 +214,21 @@ void for_each_chunk(const Memory& memory, PhysAddr first, PhysAddr last, std::si
   const auto regions = memory.regions();
   auto region = std::partition_point(regions.begin(), regions.end(),
                                      [first](const Region& r) { return r.last() < first; });
-  const Region* previous = nullptr;
-  for (; region != regions.end() && region->start <= last; ++region) {
-    if (!region->is_stored()) continue;
-    const bool contiguous = previous != nullptr && previous->end() == region->start;
-    if (!contiguous && !chunks.flush()) return;
-    if (!visit_region(*region, first, last, chunks)) return;
-    previous = &*region;
+  const auto end = std::partition_point(region, regions.end(),
+                                        [last](const Region& r) { return r.start <= last; });
+  const auto is_made = [](const Region& r) { return r.backing == Backing::source; };
+  while (region != end) {
+    if (is_made(*region)) {
+      const auto made_end = std::find_if_not(region, end, is_made);
+      if (!visit_made(Batches({region, made_end}, first, last), chunks)) return;
+      region = made_end;
+      continue;
+    }
+    if (region->is_stored()) {
+      if (!chunks.go_to(std::max(first, region->start))) return;
+      if (!visit_region(*region, first, last, chunks)) return;
+    }
+    ++region;
   }
   chunks.flush();
 }

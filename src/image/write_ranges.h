@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "guest/memory.h"
-#include "image/in_order.h"
+#include "base/in_order.h"
 #include "image/write.h"
 
 namespace engram::image {

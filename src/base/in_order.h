@@ -14,7 +14,7 @@
 
 #include "base/result.h"
 
-namespace engram::image {
+namespace engram {
 
 /// A queue of as many tasks as there are processors, and one. What a task refers to must outlive
 /// the queue.
@@ -60,4 +60,4 @@ class InOrder {
   std::deque<std::future<Outcome>> outcomes_;  // each waits for its task when it goes
 };
 
-}  // namespace engram::image
+}  // namespace engram

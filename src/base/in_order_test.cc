@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
-#include "image/in_order.h"
+#include "base/in_order.h"
 
 #include <gtest/gtest.h>
 
@@ -9,7 +9,7 @@
 #include <new>
 #include <thread>
 
-namespace engram::image {
+namespace engram {
 namespace {
 
 TEST(InOrder, ResultsComeInTheOrderOfTheTasks) {
@@ -58,4 +58,4 @@ TEST(InOrder, WaitsForTasksThatNobodyTook) {
 }
 
 }  // namespace
-}  // namespace engram::image
+}  // namespace engram
