@@ -59,4 +59,8 @@ void Console::warning(std::string_view text) const {
   say(fmt::format("engram: warning: {}\n", output::terminal_text(text)));
 }
 
+void Console::note(std::string_view text) const {
+  say(err, fmt::format("engram: note: {}\n", output::terminal_text(text)));
+}
+
 }  // namespace engram::cli

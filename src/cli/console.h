@@ -32,6 +32,8 @@ struct Console {
   void error(std::string_view text) const;
   /// "engram: warning: TEXT"
   void warning(std::string_view text) const;
+  /// "engram: note: TEXT": nothing is wrong, but somebody may want to know why it took so long.
+  void note(std::string_view text) const;
 };
 
 }  // namespace engram::cli

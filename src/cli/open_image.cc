@@ -4,6 +4,7 @@
 
 #include <CLI/Validators.hpp>
 #include <filesystem>
+#include <optional>
 
 #include "cli/autostart.h"
 #include "cli/input.h"
@@ -96,6 +97,12 @@ Result<std::unique_ptr<kernel::Session>> make_session(const ImageSource& source,
     ENGRAM_TRY(const auto text, ranges_text(source.ranges));
     ENGRAM_TRY(options.ranges, image::parse_ranges(text));
   }
+  std::optional<ProgressBar> bar;
+  options.go_on = [&](const image::UnpackState& state) {
+    if (!bar) bar.emplace(console, "unpacking");
+    bar->update(state.done, state.all);
+    return true;
+  };
   ENGRAM_TRY(auto image, image::Image::open(source.path, options));
   return std::make_unique<kernel::Session>(std::move(image));
 }
@@ -108,6 +115,11 @@ Result<std::unique_ptr<kernel::Session>> open_session(const ImageSource& source,
   if (!session) return fail("{}", about(source.path, session.error().text));
   for (const auto& notice : (*session)->image().notices()) {
     if (notice.level <= Level::warning) console.warning(about(source.path, notice.text));
+  }
+  if (const auto& cost = (*session)->image().unpacking_cost()) {
+    console.note(about(source.path, fmt::format("{}; `engram convert` does that once for all: "
+                                                "engram convert {} OUT --to lime",
+                                                *cost, source.path)));
   }
   return session;
 }

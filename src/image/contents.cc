@@ -12,8 +12,7 @@ void add_range(Contents& contents, const FileView& file, Range range) {
   range.readable = file.available(range.offset, range.stored);
   contents.ranges.push_back(range);
   if (range.readable > 0) {
-    contents.regions.push_back(
-        {range.start, range.readable, guest::Backing::host, file.host(range.offset)});
+    contents.regions.push_back(file.region(range.start, range.readable, range.offset));
   }
   if (range.readable < range.stored) {
     contents.regions.push_back({range.start + range.readable, range.stored - range.readable,

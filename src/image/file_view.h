@@ -3,7 +3,7 @@
 #pragma once
 
 // The bytes of an image file as format readers see them: bounds-checked, and safe against a file
-// that shrinks while it is read.
+// that shrinks while it is read. They are mapped, or made by a source where they are asked for.
 
 #include <algorithm>
 #include <cstdint>
@@ -14,6 +14,8 @@
 
 #include "base/bytes.h"
 #include "base/units.h"
+#include "guest/memory.h"
+#include "image/byte_source.h"
 #include "mapping/guarded.h"
 
 namespace engram::image {
@@ -21,41 +23,51 @@ namespace engram::image {
 /// Does not own the bytes.
 class FileView {
  public:
-  explicit FileView(Bytes bytes) : bytes_(bytes) {}
+  explicit FileView(Bytes bytes) : bytes_(bytes.data()), size_(bytes.size()) {}
+  explicit FileView(const ByteSource& source) : source_(&source), size_(source.size()) {}
 
-  [[nodiscard]] std::uint64_t size() const { return bytes_.size(); }
+  [[nodiscard]] std::uint64_t size() const { return size_; }
 
   /// How many of `length` bytes from `offset` the file has.
   [[nodiscard]] std::uint64_t available(FileOffset offset, std::uint64_t length) const {
     return offset.value < size() ? std::min(length, size() - offset.value) : 0;
   }
 
-  /// Where the byte at `offset` is mapped; `offset` must lie in the file.
-  [[nodiscard]] const std::byte* host(FileOffset offset) const {
-    return bytes_.data() + offset.value;
+  /// Guest memory whose bytes are those from `at` on, all of which lie in the file.
+  [[nodiscard]] guest::Region region(PhysAddr start, std::uint64_t size, FileOffset at) const {
+    if (source_ != nullptr) return source_->region(start, size, at);
+    return {start, size, guest::Backing::host, bytes_ + at.value};
+  }
+
+  /// Reads up to the first byte that the file does not have; how many that were.
+  [[nodiscard]] std::size_t read(FileOffset from, MutableBytes to) const {
+    const auto there = static_cast<std::size_t>(available(from, to.size()));
+    if (source_ != nullptr) return source_->read(from, to.first(there));
+    return mapping::guarded_copy(to.first(there),
+                                 Bytes(bytes_ + (there > 0 ? from.value : 0), there));
   }
 
   /// A structure, or nothing if the file does not have all of it.
   template <class T>
   requires std::is_trivially_copyable_v<T>
   [[nodiscard]] std::optional<T> load(FileOffset offset) const {
-    const auto from = slice(bytes_, offset.value, sizeof(T));
     T value;
     const MutableBytes to = std::as_writable_bytes(std::span(&value, 1));
-    if (!from || mapping::guarded_copy(to, *from) != to.size()) return std::nullopt;
+    if (read(offset, to) != to.size()) return std::nullopt;
     return value;
   }
 
   /// A copy of `length` bytes from `offset`, or of those that the file has.
   [[nodiscard]] std::vector<std::byte> copy(FileOffset offset, std::uint64_t length) const {
-    const auto from = slice(bytes_, std::min(offset.value, size()), available(offset, length));
-    std::vector<std::byte> to(from->size());
-    to.resize(mapping::guarded_copy(to, *from));
+    std::vector<std::byte> to(static_cast<std::size_t>(available(offset, length)));
+    to.resize(read(offset, to));
     return to;
   }
 
  private:
-  Bytes bytes_;
+  const std::byte* bytes_ = nullptr;
+  const ByteSource* source_ = nullptr;
+  std::uint64_t size_ = 0;
 };
 
 }  // namespace engram::image

@@ -3,12 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <optional>
-#include <string>
 #include <string_view>
 
 #include "image/formats.h"
-#include "image/packed_size.h"
 
 namespace engram::image::foreign {
 namespace {
@@ -18,10 +15,8 @@ using namespace std::string_view_literals;
 struct Signature {
   std::string_view magic;  // the first bytes of the file
   const char* name;
-  // Of a file that is packed as a whole: what unpacks it to standard output, and how large it is
-  // then.
+  // Of a file that is packed as a whole: what unpacks it to standard output.
   const char* unpack = nullptr;
-  std::optional<std::uint64_t> (*size)(const FileView&) = nullptr;
 };
 
 // Formats that may hold a memory image but have no reader: without this table they would pass for
@@ -39,12 +34,13 @@ constexpr Signature kSignatures[] = {
     {"vhdxfile"sv, "a VHDX disk image"},
     {"conectix"sv, "a VHD disk image"},
     {"EVF\x09\x0D\x0A\xFF\0"sv, "an EWF (EnCase) image"},
-    {"\x1F\x8B\x08"sv, "a gzip file", "gzip -dc", gzip_size},
-    {"BZh"sv, "a bzip2 file", "bzip2 -dc"},
+    // The next three are unpacked (packed_file.h), but not twice.
+    {"\x1F\x8B\x08"sv, "a gzip file in a packed file", "gzip -dc"},
     {"\xFD"
      "7zXZ\0"sv,
-     "an xz file", "xz -dc", xz_size},
-    {"\x28\xB5\x2F\xFD"sv, "a zstd file", "zstd -dc", zstd_size},
+     "an xz file in a packed file", "xz -dc"},
+    {"\x28\xB5\x2F\xFD"sv, "a zstd file in a packed file", "zstd -dc"},
+    {"BZh"sv, "a bzip2 file", "bzip2 -dc"},
     {"\x04\x22\x4D\x18"sv, "an lz4 file", "lz4 -dc"},
     {"\x89LZO\0"sv, "an lzop file", "lzop -dc"},
     {"7z\xBC\xAF\x27\x1C"sv, "a 7z archive"},
@@ -59,17 +55,6 @@ const Signature* find(Bytes head) {
       std::begin(kSignatures), std::end(kSignatures),
       [text](const Signature& s) { return text.substr(0, s.magic.size()) == s.magic; });
   return found == std::end(kSignatures) ? nullptr : found;
-}
-
-/// Nothing if the file does not say it.
-std::string size_text(const Signature& signature, const FileView& file) {
-  const auto size = signature.size != nullptr ? signature.size(file) : std::nullopt;
-  if (!size) return "";
-  if (signature.size != gzip_size) return fmt::format(" (to {} bytes)", *size);
-  // A size of 32 bits: what is larger than it can say is as large at least as it is now.
-  std::uint64_t least = *size;
-  while (least < file.size()) least += std::uint64_t{1} << 32U;
-  return fmt::format(" (to {} bytes, or 4 GiB more, or 8 ...)", least);
 }
 
 }  // namespace
@@ -87,11 +72,7 @@ Result<Contents> open(FileView file) {
         "migration stream, libvirt save file and VMware snapshot are",
         signature->name);
   }
-  // One page of such a file costs all that comes before it.
-  return fail(
-      "{}: it can only be read from its beginning to its end; unpack it first{}: {} FILE > "
-      "IMAGE",
-      signature->name, size_text(*signature, file), signature->unpack);
+  return fail("{}: unpack it first: {} FILE > IMAGE", signature->name, signature->unpack);
 }
 
 }  // namespace engram::image::foreign

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -14,6 +15,7 @@
 #include "image/kdump.h"
 #include "image/live.h"
 #include "image/overlap.h"
+#include "image/packed_file.h"
 #include "image/raw_ranges.h"
 #include "image/siblings.h"
 #include "image/vmware.h"
@@ -44,14 +46,35 @@ constexpr std::uint64_t kMostUses = 4;
 /// What the bytes of an image come from.
 struct Owner {
   std::vector<mapping::Mapping<mapping::ReadOnly>> files;
+  std::vector<std::unique_ptr<const PackedFile>> packed;
   std::shared_ptr<const void> sources;
 
-  Result<void> map(const std::string& path) {
+  /// The file, unpacked if it is packed.
+  Result<FileView> open(const std::string& path, const OpenOptions& options) {
     ENGRAM_TRY(auto mapped, mapping::map_whole_file(path));
+    const FileView file(mapped.unsafe_exclusive_bytes());
     files.push_back(std::move(mapped));
-    return {};
+    const auto* const format = packed_format_of(file.copy(FileOffset(0), kHeadSize));
+    if (format == nullptr) return file;
+    auto unpacked = PackedFile::open(*format, file, options.go_on);
+    if (!unpacked) return fail("{}: {}", path, unpacked.error().text);
+    packed.push_back(std::move(*unpacked));
+    return packed.back()->view();
+  }
+  [[nodiscard]] std::uint64_t file_bytes() const {
+    std::uint64_t sum = 0;
+    for (const auto& file : files) sum += file.unsafe_exclusive_bytes().size();
+    return sum;
   }
 };
+
+void say_packing(const PackedFile& file, Contents& contents) {
+  contents.facts.header.emplace_back("packed", file.description());
+  if (file.cost()) contents.notices.push_back({Level::info, *file.cost()});
+  if (!file.loss()) return;
+  contents.notices.push_back({Level::warning, *file.loss()});
+  contents.truncated = true;
+}
 
 const Format& format_of(const FileView& file) {
   const auto head = file.copy(FileOffset(0), kHeadSize);
@@ -95,16 +118,14 @@ std::string partner_of(const std::string& path, const FileView& file) {
   return is_memory ? sibling_with(path, {".vmss", ".vmsn"}) : "";
 }
 
-/// A file that only has the name of a state is none.
-Result<void> map_partner(const std::string& path, Owner& owner) {
-  const auto view = [&](std::size_t i) {
-    return FileView(owner.files[i].unsafe_exclusive_bytes());
-  };
-  const std::string partner = partner_of(path, view(0));
+/// Adds the file that belongs to the first one. A file that only has the name of a state is none.
+Result<void> add_partner(const std::string& path, const OpenOptions& options, Owner& owner,
+                         std::vector<FileView>& files) {
+  const std::string partner = partner_of(path, files[0]);
   if (partner.empty()) return {};
-  ENGRAM_CHECK(owner.map(partner));
-  const auto is_state = [&](std::size_t i) { return format_of(view(i)).open == vmware::open; };
-  if (is_state(0) == is_state(1)) owner.files.pop_back();
+  ENGRAM_TRY(const FileView other, owner.open(partner, options));
+  const auto is_state = [](const FileView& file) { return format_of(file).open == vmware::open; };
+  if (is_state(files[0]) != is_state(other)) files.push_back(other);
   return {};
 }
 
@@ -157,10 +178,12 @@ void report_overlaps(const guest::Memory& memory, const std::vector<Region>& reg
   overlaps.report(contents, Level::info);
 }
 
-std::uint64_t host_bytes(const guest::Memory& memory) {
+/// Bytes that are those of a file, one by one.
+std::uint64_t file_bytes(const guest::Memory& memory) {
   std::uint64_t sum = 0;
   for (const Region& region : memory.regions()) {
-    if (region.backing == Backing::host) sum = checked_add(sum, region.size).value_or(~0ULL);
+    const bool is_file = region.backing == Backing::host || PackedFile::made(region);
+    if (is_file) sum = checked_add(sum, region.size).value_or(~0ULL);
   }
   return sum;
 }
@@ -169,21 +192,42 @@ std::uint64_t host_bytes(const guest::Memory& memory) {
 
 Result<Image> Image::open(const std::string& path, const OpenOptions& options) {
   const auto owner = std::make_shared<Owner>();
-  ENGRAM_CHECK(owner->map(path));
-  for (const std::string& part : options.parts) ENGRAM_CHECK(owner->map(part));
-  if (options.parts.empty() && options.ranges.empty()) ENGRAM_CHECK(map_partner(path, *owner));
   std::vector<FileView> files;
-  std::uint64_t size = 0;
-  for (const auto& mapping : owner->files) {
-    files.emplace_back(mapping.unsafe_exclusive_bytes());
-    size += files.back().size();
+  const auto add = [&](const std::string& name) -> Result<void> {
+    ENGRAM_TRY(const FileView file, owner->open(name, options));
+    files.push_back(file);
+    return {};
+  };
+  ENGRAM_CHECK(add(path));
+  for (const std::string& part : options.parts) ENGRAM_CHECK(add(part));
+  if (options.parts.empty() && options.ranges.empty()) {
+    ENGRAM_CHECK(add_partner(path, options, *owner, files));
   }
+  std::uint64_t size = 0;
+  for (const FileView& file : files) size += file.size();
   auto contents = read_contents(files, options);
   if (!contents) return fail("{}: {}", path, contents.error().text);
   if (contents->incomplete_split) say_siblings(path, *contents);
   say_missing_state(path, *contents);
+  for (const auto& file : owner->packed) say_packing(*file, *contents);
   owner->sources = std::move(contents->owner);
-  return make(path, size, std::move(*contents), owner);
+  ENGRAM_TRY(auto image, make(path, size, std::move(*contents), owner));
+  image.file_size_ = owner->file_bytes();
+  for (const auto& file : owner->packed) {
+    image.packed_problems_.push_back(file->problems());
+    if (!image.cost_) image.cost_ = file->cost();
+  }
+  return image;
+}
+
+std::vector<PageProblem> Image::page_problems() const {
+  std::vector<PageProblem> all;
+  if (contents_.problems) all = contents_.problems->list();
+  for (const auto& problems : packed_problems_) {
+    auto more = problems->list();
+    std::move(more.begin(), more.end(), std::back_inserter(all));
+  }
+  return all;
 }
 
 Result<Image> Image::make(const std::string& path, std::uint64_t file_size, Contents contents,
@@ -202,7 +246,7 @@ Result<Image> Image::make(const std::string& path, std::uint64_t file_size, Cont
   }
   auto disjoint = in_order ? std::exchange(regions, {}) : without_overlap(regions);
   ENGRAM_TRY(image.memory_, guest::Memory::create(std::move(disjoint), std::move(owner)));
-  const std::uint64_t used = host_bytes(image.memory_);
+  const std::uint64_t used = file_bytes(image.memory_);
   if (used / kMostUses > file_size) {
     return fail("{}: {}: ranges of {} bytes together are more than a file of {} bytes can hold",
                 path, image.format(), used, file_size);

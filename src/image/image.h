@@ -16,6 +16,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -96,18 +97,26 @@ struct Contents {
   std::shared_ptr<const PageProblems> problems;  ///< filled by them; null if there can be none
 };
 
-/// What a user knows about a file that its content does not say.
+/// How far the unpacking of a file that is packed as a whole is.
+struct UnpackState {
+  std::uint64_t done = 0, all = 0;  ///< bytes of the packed file
+};
+
+/// What a user knows about a file that its content does not say, and how it is opened.
 struct OpenOptions {
   std::vector<std::string> parts;  ///< other files of a split dump; the state of VMware's memory
   /// Which physical addresses a file without headers has: see raw_ranges.h. Empty: from 0 on.
   std::vector<guest::Range> ranges;
+  /// Called now and then while a file is unpacked as a whole. False ends it.
+  std::function<bool(const UnpackState&)> go_on = {};
 };
 
 class Image {
  public:
-  /// Errors: those of map_whole_file(); a known format that is not read; text; a
-  /// file too small to be a raw image; a file of a known format without any usable range; options
-  /// for a file of another format.
+  /// A file that is packed as a whole (packed_file.h) is opened as what it was made of. Errors:
+  /// those of map_whole_file(); a known format that is not read; text; a file too small to be a raw
+  /// image; a file of a known format without any usable range; options for a file of another
+  /// format; no room to unpack it, or options.go_on() said no.
   static Result<Image> open(const std::string& path, const OpenOptions& options = {});
 
   /// The RAM of a guest that QEMU runs, or has paused, from the shared file behind it: its first
@@ -125,9 +134,9 @@ class Image {
   [[nodiscard]] const Facts& facts() const { return contents_.facts; }
   [[nodiscard]] const std::vector<Notice>& notices() const { return contents_.notices; }
   /// Pages that were asked for and could not be made of what the file has, so far.
-  [[nodiscard]] std::vector<PageProblem> page_problems() const {
-    return contents_.problems ? contents_.problems->list() : std::vector<PageProblem>();
-  }
+  [[nodiscard]] std::vector<PageProblem> page_problems() const;
+  /// What it cost that a file had to be unpacked as a whole: a sentence, for people.
+  [[nodiscard]] const std::optional<std::string>& unpacking_cost() const { return cost_; }
   /// The file ends before the data that its headers declare.
   [[nodiscard]] bool truncated() const { return truncated_; }
   /// Its bytes may change at any time: a machine is running on them.
@@ -144,6 +153,8 @@ class Image {
   bool is_live_ = false;
   Contents contents_;
   guest::Memory memory_;
+  std::optional<std::string> cost_;
+  std::vector<std::shared_ptr<const PageProblems>> packed_problems_;  ///< of the files
 };
 
 }  // namespace engram::image

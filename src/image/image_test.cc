@@ -63,45 +63,6 @@ TEST(Raw, RefusesWhatIsNoMemory) {
   EXPECT_EQ(error_of(words), "opened as raw");
 }
 
-TEST(Foreign, PackedFilesSayHowLargeTheyAreAndHowToUnpackThem) {
-  const auto packed = [](Bytes head, Bytes tail) {
-    Buffer bytes = pattern(kMiB, 1);
-    std::copy(head.begin(), head.end(), bytes.begin());
-    std::copy(tail.begin(), tail.end(), bytes.end() - std::ssize(tail));
-    return error_of(bytes);
-  };
-  Buffer size;
-  append(size, std::uint32_t{0x1000});
-  EXPECT_THAT(packed(text("\x1f\x8b\x08"), size),
-              HasSubstr("(to 4294971392 bytes, or 4 GiB more, or 8 ...): gzip -dc FILE > IMAGE"));
-  append(size, std::uint32_t{0x20000000});
-  EXPECT_THAT(packed(text("\x1f\x8b\x08"), size), HasSubstr("(to 536870912 bytes, or"));
-
-  // An index of two blocks: 0x100 and 0x4000 bytes, which are 0x80 and 0x4000 when unpacked.
-  Buffer index;
-  for (const unsigned byte :
-       {0x00U, 0x02U, 0x80U, 0x02U, 0x80U, 0x01U, 0x80U, 0x80U, 0x01U, 0x80U, 0x80U, 0x01U}) {
-    append(index, static_cast<std::uint8_t>(byte));
-  }
-  append(index, std::uint32_t{0});  // its checksum
-  Buffer footer = index;
-  append(footer, std::uint32_t{0});
-  append(footer, static_cast<std::uint32_t>(index.size() / 4 - 1));
-  append(footer, std::uint16_t{0x0400});
-  append(footer, std::uint16_t{0x5A59});
-  const Buffer xz =
-      text(std::string_view("\xfd"
-                            "7zXZ\0",
-                            6));
-  EXPECT_THAT(packed(xz, footer), HasSubstr("(to 16512 bytes): xz -dc FILE > IMAGE"));
-  put(footer, footer.size() - 8, ~std::uint32_t{0});
-  EXPECT_THAT(packed(xz, footer), HasSubstr("unpack it first: xz -dc FILE > IMAGE"));
-
-  Buffer zstd = text("\x28\xb5\x2f\xfd\xa0");  // one segment, its size in four bytes
-  append(zstd, std::uint32_t{0x20000000});
-  EXPECT_THAT(packed(zstd, {}), HasSubstr("(to 536870912 bytes): zstd -dc FILE > IMAGE"));
-}
-
 TEST(Foreign, IsNamed) {
   const auto with_magic = [](std::string_view magic) {
     Buffer bytes = pattern(kMiB, 1);
@@ -112,6 +73,8 @@ TEST(Foreign, IsNamed) {
   EXPECT_THAT(with_magic("conectix"), HasSubstr("a VHD disk image: this format is not read"));
   EXPECT_THAT(with_magic("QFI\xfb"), HasSubstr("a qcow2 disk image"));
   EXPECT_THAT(with_magic("KDMV"), HasSubstr("a VMDK disk image"));
+  EXPECT_THAT(with_magic("BZh"),
+              HasSubstr("a bzip2 file: unpack it first: bzip2 -dc FILE > IMAGE"));
   EXPECT_EQ(with_magic("KDUMP!  "), "opened as raw");
 }
 

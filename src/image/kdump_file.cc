@@ -15,7 +15,6 @@
 namespace engram::image::kdump {
 namespace {
 
-using guest::Backing;
 using guest::Region;
 
 constexpr elf::ByteOrder kBigEndian(true);
@@ -52,7 +51,7 @@ class Records {
     }
     const FileOffset data = at_ + sizeof *record;
     const std::uint64_t there = file_.available(data, size);
-    if (there > 0) records_.push_back({PhysAddr(offset), there, Backing::host, file_.host(data)});
+    if (there > 0) records_.push_back(file_.region(PhysAddr(offset), there, data));
     if (there < size) {
       return cut(
           fmt::format("the file ends {} bytes before its {:#x} bytes do", size - there, size));
@@ -98,7 +97,7 @@ Result<PlainFile> PlainFile::open(const FileView& file, Contents& contents) {
                   contents.notices.empty() ? "it ends at once" : contents.notices.back().text);
     }
   } else {
-    regions = {{PhysAddr(0), file.size(), Backing::host, file.host(FileOffset(0))}};
+    regions = {file.region(PhysAddr(0), file.size(), FileOffset(0))};
   }
   ENGRAM_TRY(plain.bytes_, guest::Memory::create(std::move(regions), nullptr));
   plain.size_ = plain.bytes_.end().value;

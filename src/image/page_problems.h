@@ -2,11 +2,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Pages of a compressed image that could not be made, found when they were asked for.
+// Parts of a compressed image that could not be made, found when they were asked for.
 
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/units.h"
@@ -14,8 +16,8 @@
 namespace engram::image {
 
 struct PageProblem {
-  PhysAddr address;
-  std::string text;  ///< what is wrong with it in the file
+  std::optional<PhysAddr> address;  ///< of a page; nothing: part of the file, whatever it holds
+  std::string text;                 ///< what is wrong with it in the file
 };
 
 /// A bounded list that several threads may append to. Each page is listed once.
@@ -30,6 +32,10 @@ class PageProblems {
       if (known.address == address) return;
     }
     problems_.push_back({address, describe()});
+  }
+  void add(std::string text) {
+    const std::lock_guard lock(mutex_);
+    if (problems_.size() < kMost) problems_.push_back({std::nullopt, std::move(text)});
   }
   [[nodiscard]] std::vector<PageProblem> list() const {
     const std::lock_guard lock(mutex_);

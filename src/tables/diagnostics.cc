@@ -17,8 +17,8 @@ Result<Rows<Diagnostic>> open(kernel::Session& session, std::span<const KeyValue
                     fmt::format("{} later rows were not kept", dropped), std::nullopt});
   }
   for (const image::PageProblem& page : session.image().page_problems()) {
-    rows.push_back(
-        {std::chrono::system_clock::now(), Level::warning, "image", page.text, page.address.value});
+    const auto address = page.address ? std::optional(page.address->value) : std::nullopt;
+    rows.push_back({std::chrono::system_clock::now(), Level::warning, "image", page.text, address});
   }
   return rows_of(std::move(rows));
 }

@@ -21,6 +21,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import zlib
 
 LAB = pathlib.Path(__file__).resolve().parent.parent / "lab"
 sys.path[:0] = [str(LAB), str(LAB.parent / "damage")]
@@ -414,8 +415,12 @@ def vmware_inside(case):
 def damaged(name):
     """A case: a container that is cut, or overwritten here and there, answers right or says why not."""
     def run(case):
+        def packed_dump():
+            kind, write, _ = PACKERS[name]
+            return case.folder.make(f"dump.{kind}.{name}", lambda path: write(case.arguments.dump / f"dump.{kind}", path))
+
         source = {"kdump": lambda: case.folder.kdump("lzo"), "flat": case.folder.flat, "avml": case.folder.avml,
-                  "migration": lambda: case.arguments.dump / "dump.migration"}[name]()
+                  "migration": lambda: case.arguments.dump / "dump.migration"}.get(name, packed_dump)()
         truth = json.loads((case.arguments.dump / "truth.json").read_text(encoding="utf-8"))
         chance = random.Random(f"{name} 2026")
         size = source.stat().st_size
@@ -447,6 +452,74 @@ def damaged(name):
     return run
 
 
+def bgzf(data):
+    """A member of BGZF, as bgzip writes it."""
+    packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packed = packer.compress(data) + packer.flush()
+    return (b"\x1f\x8b\x08\x04\0\0\0\0\0\xff" + struct.pack("<H2sHH", 6, b"BC", 2, len(packed) + 25) + packed
+            + struct.pack("<II", zlib.crc32(data), len(data)))
+
+
+def write_bgzf(source, path):
+    """The file in members of 65280 bytes, and the empty one that ends it."""
+    zeros = bgzf(bytes(0xFF00))
+    with open(source, "rb") as file, open(path, "wb") as target:
+        while data := file.read(0xFF00):
+            target.write(zeros if not any(data) else bgzf(data))
+        target.write(bgzf(b""))
+
+
+def write_frames(source, path):
+    """The file in zstd frames of 8 MiB."""
+    with open(source, "rb") as file, open(path, "wb") as target, tempfile.NamedTemporaryFile() as piece:
+        while data := file.read(8 << 20):
+            os.pwrite(piece.fileno(), data, 0)
+            os.truncate(piece.fileno(), len(data))
+            target.flush()
+            subprocess.run(["zstd", "-q", "-1", "-c", piece.name], stdout=target, check=True)
+
+
+def command(*words):
+    """Runs a program that packs SOURCE to standard output."""
+    def write(source, path):
+        with open(path, "wb") as target:
+            subprocess.run([*words, source], stdout=target, check=True)
+    return write
+
+
+# What packs a file, of which format, and whether it is unpacked where it is read.
+PACKERS = {
+    "gzip": ("raw", command("gzip", "-1", "-c"), False),
+    "bgzf": ("lime", write_bgzf, True),
+    "xz": ("lime", command("xz", "-0", "-c", "--threads=1"), False),
+    "xz-blocks": ("raw", command("xz", "-0", "-c", "--threads=2", "--block-size=8MiB"), True),
+    "zstd": ("elf", command("zstd", "-q", "-1", "-c"), False),
+    "zstd-frames": ("elf", write_frames, True),
+}
+
+
+def packed(name):
+    """A case: a file that is packed as a whole has the pages and tables of the file that was packed."""
+    def run(case):
+        kind, write, by_blocks = PACKERS[name]
+        source = case.arguments.dump / f"dump.{kind}"
+        image = case.folder.make(f"dump.{kind}.{name}", lambda path: write(source, path))
+        case.original = source
+        case.pages(image, first_only=0)
+        case.tables(image)
+        done = subprocess.run([case.arguments.engram, "info", image], capture_output=True, encoding="utf-8", check=False)
+        case.expect(done.returncode == 0, f"{done.returncode}: {done.stderr}")
+        case.expect(("all of it had to be unpacked" in done.stderr) != by_blocks, f"what it cost: {done.stderr}")
+        case.expect("warning" not in done.stderr, f"a warning: {done.stderr}")
+        row, = case.query(image, "SELECT value FROM image_header WHERE name = 'packed'")
+        case.expect(("where they are read" in row["value"]) == by_blocks, f"{row}")
+        no_room = {**os.environ, "TMPDIR": str(case.folder.path / "nowhere")}
+        done = subprocess.run([case.arguments.engram, "info", image], capture_output=True, encoding="utf-8", check=False,
+                              env=no_room)
+        case.expect(done.returncode == 1 and "a temporary file in" in done.stderr, f"no folder: {done.stderr}")
+    return run
+
+
 def pread(path, offset, length):
     """Bytes of a file."""
     with open(path, "rb") as file:
@@ -457,7 +530,8 @@ def pread(path, offset, length):
 CASES = {name: plain(name) for name in ("none", "zlib", "lzo", "snappy", "zstd")}
 CASES |= {"flat": flat, "filtered": filtered, "split": split, "avml": avml, "ranges": ranges}
 CASES |= {"migration": migration, "libvirt": libvirt, "vmware": vmware, "vmware-inside": vmware_inside}
-CASES |= {f"damaged-{name}": damaged(name) for name in ("kdump", "flat", "avml", "migration")}
+CASES |= {f"packed-{name}": packed(name) for name in PACKERS}
+CASES |= {f"damaged-{name}": damaged(name) for name in ("kdump", "flat", "avml", "migration", "bgzf", "zstd")}
 
 
 def main():
