@@ -117,9 +117,8 @@ Result<std::unique_ptr<kernel::Session>> open_session(const ImageSource& source,
     if (notice.level <= Level::warning) console.warning(about(source.path, notice.text));
   }
   if (const auto& cost = (*session)->image().unpacking_cost()) {
-    console.note(about(source.path, fmt::format("{}; `engram convert` does that once for all: "
-                                                "engram convert {} OUT --to lime",
-                                                *cost, source.path)));
+    console.note(
+        fmt::format("{}: {}; `engram convert` makes a file that need not be", source.path, *cost));
   }
   return session;
 }

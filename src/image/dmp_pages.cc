@@ -149,12 +149,17 @@ Result<void> read_bitmap(const FileView& file, FileOffset at, Contents& contents
 
   PackedPages pages(contents, file, first);
   std::optional<std::string> problem;
-  find_runs([&](std::uint64_t offset,
-                std::uint64_t length) { return file.copy(bitmap + offset, length); },
-            0, count,
-            [&](std::uint64_t base, std::uint64_t length) {
-              if (!problem) problem = pages.add(base, length);
-            });
+  const auto copy = [&](std::uint64_t offset, std::uint64_t length) {
+    return file.copy(bitmap + offset, length);
+  };
+  // A million runs are counted in less time than it takes to move them to where there is room.
+  std::uint64_t runs = 0;
+  find_runs(copy, 0, count, [&runs](std::uint64_t, std::uint64_t) { ++runs; });
+  contents.ranges.reserve(std::min<std::size_t>(runs, kMostRanges));
+  contents.regions.reserve(std::min<std::size_t>(runs, kMostRanges));
+  find_runs(copy, 0, count, [&](std::uint64_t base, std::uint64_t length) {
+    if (!problem) problem = pages.add(base, length);
+  });
   if (problem) warn(contents, "dmp: the bitmap: " + *problem);
   pages.report();
   if (pages.pages() != header->present_pages) {
