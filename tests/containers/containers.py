@@ -491,7 +491,6 @@ def command(*words):
 PACKERS = {
     "gzip": ("raw", command("gzip", "-1", "-c"), False),
     "bgzf": ("lime", write_bgzf, True),
-    "xz": ("lime", command("xz", "-0", "-c", "--threads=1"), False),
     "xz-blocks": ("raw", command("xz", "-0", "-c", "--threads=2", "--block-size=8MiB"), True),
     "zstd": ("elf", command("zstd", "-q", "-1", "-c"), False),
     "zstd-frames": ("elf", write_frames, True),

@@ -1,0 +1,79 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "guest/scan.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+namespace engram::guest {
+namespace {
+
+/// Bytes that are made of their address; every 100th page cannot be made.
+class Made final : public PhysicalSource {
+ public:
+  static std::byte byte_at(PhysAddr at) { return static_cast<std::byte>(at.value * 7 >> 8U); }
+  static bool is_bad(PhysAddr at) { return at.value / kPageSize % 100 == 99; }
+
+  [[nodiscard]] Transfer read(PhysAddr from, MutableBytes to) const override {
+    for (std::size_t i = 0; i < to.size(); ++i) {
+      if (is_bad(from + i)) return {i, MemoryErrc::source_truncated, 0, from.value + i};
+      to[i] = byte_at(from + i);
+    }
+    read_ += to.size();
+    return {to.size()};
+  }
+  [[nodiscard]] std::uint64_t read() const { return read_.load(); }
+
+ private:
+  mutable std::atomic<std::uint64_t> read_ = 0;
+};
+
+Memory memory_of(const Made& made) {
+  std::vector<Region> regions;
+  for (std::uint64_t i = 0; i < 50; ++i) {  // some that touch, some with a hole between them
+    const std::uint64_t size = i % 2 == 0 ? 256 * kKiB : 200 * kKiB;
+    regions.push_back(Region::from_source(PhysAddr(i * 256 * kKiB), size, made));
+  }
+  return Memory::create(std::move(regions), nullptr).value();
+}
+
+TEST(Scan, HandsOutBytesThatAreMadeInOrder) {
+  const Made made;
+  const Memory memory = memory_of(made);
+  constexpr std::size_t kOverlap = 100;
+  constexpr PhysAddr kFirst{1000}, kLast{12 * kMiB};
+  std::vector<bool> seen(13 * kMiB);
+  PhysAddr end;
+  for_each_chunk(
+      memory, kFirst, kLast, kOverlap,
+      [&](PhysAddr at, Bytes bytes) {
+        EXPECT_TRUE(at >= end || at + kOverlap == end) << std::hex << at.value;
+        for (std::size_t i = 0; i < bytes.size(); ++i) {
+          if (bytes[i] != Made::byte_at(at + i)) ADD_FAILURE() << std::hex << at.value + i;
+          seen[static_cast<std::size_t>(at.value + i)] = true;
+        }
+        end = at + bytes.size();
+        return true;
+      },
+      64 * kKiB);
+  for (std::uint64_t at = 0; at < seen.size(); ++at) {
+    const PhysAddr address(at);
+    const bool there = address >= kFirst && address <= kLast && memory.find(address) != nullptr &&
+                       !Made::is_bad(address);
+    if (seen[static_cast<std::size_t>(at)] != there) {
+      FAIL() << std::hex << at << " was " << (there ? "left out" : "made up");
+    }
+  }
+}
+
+TEST(Scan, MakesLittleForASearchThatEndsEarly) {
+  const Made made;
+  const Memory memory = memory_of(made);
+  for_each_chunk(memory, PhysAddr(0), PhysAddr(~std::uint64_t{0}), 0,
+                 [](PhysAddr, Bytes) { return false; });
+  EXPECT_LE(made.read(), kMiB);
+}
+
+}  // namespace
+}  // namespace engram::guest
