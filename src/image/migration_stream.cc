@@ -159,7 +159,7 @@ class Walker {
     if (!cursor_.take(type)) return stop_at_end();
     switch (static_cast<Part>(type)) {
       case Part::end:
-        return false;
+        return read_description();
       case Part::section_start:
       case Part::section_full:
         return begin_section();
@@ -176,6 +176,16 @@ class Walker {
       default:
         return stop("byte {:#x} at {:#x} begins no part of a stream", type, at.value);
     }
+  }
+
+  /// What the devices' states mean, as JSON: behind the end, and the last thing in a file.
+  bool read_description() {
+    if (cursor_.peek() != Part::description) return false;
+    cursor_.skip(1);
+    std::uint32_t length = 0;
+    if (!cursor_.take(length)) return stop_at_end();
+    cursor_.skip(length);
+    return cursor_.at().value > file_.size() && stop_at_end();
   }
 
   bool begin_section() {
