@@ -215,8 +215,7 @@ std::optional<std::string> RamPages::make(const Run& run, std::uint64_t page,
     }
     case Stored::plain:
     case Stored::mapped: {
-      if (file_.available(at, to.size()) < to.size()) break;
-      if (mapping::guarded_copy(to, {file_.host(at), to.size()}) != to.size()) break;
+      if (file_.read(at, to) != to.size()) break;
       return std::nullopt;
     }
     case Stored::zlib:
