@@ -100,7 +100,7 @@ inline constexpr std::uint64_t kKiB = 1024;
 inline constexpr std::uint64_t kMiB = 1024 * kKiB;
 inline constexpr std::uint64_t kGiB = 1024 * kMiB;
 
-enum class Architecture : std::uint8_t { unknown, x86_64, arm64 };
+enum class Architecture : std::uint8_t { unknown, x86_64, arm64, x86 };
 
 constexpr const char* to_string(Architecture architecture) {
   switch (architecture) {
@@ -108,6 +108,8 @@ constexpr const char* to_string(Architecture architecture) {
       return "x86_64";
     case Architecture::arm64:
       return "arm64";
+    case Architecture::x86:  // 32-bit
+      return "x86";
     case Architecture::unknown:
       break;
   }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "paging/format.h"
 
 namespace engram::cli {
 namespace {
@@ -35,20 +34,6 @@ PartKind kind_of(const Fault& fault) {
   return PartKind::page_absent;
 }
 
-/// The last address of which the fault says the same.
-std::uint64_t last_of(const Fault& fault, paging::Mode mode) {
-  const std::uint64_t at = fault.address.value;
-  if (fault.reason == Reason::non_canonical) {
-    // From the middle of all addresses up to the upper half, which has as many as the lower one.
-    const std::uint64_t half =
-        paging::entry_span(std::min(mode.levels, paging::kMaxLevels) + 1) / 2;
-    const std::uint64_t upper = 0 - half;
-    return at < upper ? upper - 1 : ~std::uint64_t{0};
-  }
-  const std::uint64_t span = fault.level == 0 ? kPageSize : paging::entry_span(fault.level);
-  return at | (span - 1);
-}
-
 class Carver {
  public:
   Carver(const paging::AddressSpace& space, image::Sink& sink)
@@ -66,7 +51,7 @@ class Carver {
       note(at, read.count, PartKind::copied);
       return std::uint64_t{read.count};
     }
-    const std::uint64_t left = last_of(*read.fault, space_.mode()) - at.value;
+    const std::uint64_t left = space_.last_alike(*read.fault).value - at.value;
     const std::uint64_t size = std::min(most - 1, left) + 1;
     ENGRAM_CHECK(sink_.zeros(size));
     note(at, size, kind_of(*read.fault));

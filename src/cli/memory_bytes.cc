@@ -16,12 +16,6 @@ std::uint64_t end_of_block(std::uint64_t address, std::uint64_t size) {
   return align_down(address, size) + size;
 }
 
-/// Bytes that a table entry of this level stands for.
-std::uint64_t entry_span(unsigned level) {
-  constexpr unsigned kPageBits = 12, kIndexBits = 9;
-  return std::uint64_t{1} << std::min(kPageBits + kIndexBits * (level - 1), 63U);
-}
-
 }  // namespace
 
 ByteSource::Outcome PhysicalBytes::read(std::uint64_t from, MutableBytes to) const {
@@ -44,18 +38,13 @@ ByteSource::Outcome PhysicalBytes::read(std::uint64_t from, MutableBytes to) con
 }
 
 ByteSource::Outcome VirtualBytes::read(std::uint64_t from, MutableBytes to) const {
-  using paging::Reason;
   const auto outcome = space_.read(VirtAddr(from), to);
   if (outcome.complete()) return {to.size(), std::nullopt};
   const paging::Fault& fault = *outcome.fault;
   std::string reason = to_string(fault);
   reason.erase(0, reason.find(": ") + 2);  // the address, which is said with the gap
-  unsigned level = std::max(fault.level, 1U);
-  // The addresses that no mode can translate begin and end where an entry of the root does.
-  if (fault.reason == Reason::non_canonical) level = std::max(space_.mode().levels, 1U);
-  const std::uint64_t bad = fault.address.value;
   return {outcome.count,
-          Stop{end_of_block(bad, entry_span(level)),
+          Stop{space_.last_alike(fault).value + 1,
                static_cast<std::uint64_t>(fault.reason) << 8U | fault.level, std::move(reason)}};
 }
 

@@ -21,6 +21,8 @@ Architecture architecture_of(std::uint32_t machine) {
       return Architecture::x86_64;
     case kMachineArm64:
       return Architecture::arm64;
+    case kMachineI386:
+      return Architecture::x86;
     default:
       return Architecture::unknown;
   }

@@ -42,6 +42,8 @@ Architecture architecture_of(std::uint16_t machine, ByteOrder order) {
       return Architecture::x86_64;
     case EM_AARCH64:
       return Architecture::arm64;
+    case EM_386:
+      return Architecture::x86;
     default:
       return Architecture::unknown;
   }

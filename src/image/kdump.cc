@@ -35,7 +35,7 @@ Kind kind_of(const Header& header) {
   if (header.machine == "x86_64") return {EM_X86_64, Architecture::x86_64};
   if (header.machine == "aarch64") return {EM_AARCH64, Architecture::arm64};
   if (header.machine == "i686" || header.machine == "i386") {
-    return {EM_386, Architecture::unknown};
+    return {EM_386, Architecture::x86};
   }
   return {EM_NONE, Architecture::unknown};
 }

@@ -106,6 +106,8 @@ std::uint16_t machine_of(const Facts& facts) {
       return EM_X86_64;
     case Architecture::arm64:
       return EM_AARCH64;
+    case Architecture::x86:
+      return EM_386;
     case Architecture::unknown:
       break;
   }

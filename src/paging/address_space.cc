@@ -6,24 +6,27 @@
 #include <array>
 #include <bit>
 
+#include "paging/arm64.h"
 #include "paging/format.h"
 #include "paging/walk_cache.h"
+#include "paging/windows.h"
+#include "paging/x86.h"
 #include "paging/x86_64.h"
-#include "paging/x86_64_windows.h"
 
 namespace engram::paging {
 namespace {
 
-constexpr std::uint64_t kTableSpan = entry_span(2);  // of a table of level 1
+// The pieces of address space that tables of level 1 are looked up by.
+constexpr std::uint64_t kTableSpan = 2 * kMiB;
 
 tl::unexpected<Fault> not_an_address(VirtAddr address) {
   return tl::unexpected(Fault{address, Reason::non_canonical, 0, {}, 0});
 }
 
-tl::unexpected<Fault> entry_fault(const guest::Memory& memory, VirtAddr address, unsigned level,
-                                  PhysAddr at) {
-  std::array<std::byte, kEntrySize> entry;
-  const bool absent = guest::is_absent(memory.read(at, entry).stop);
+tl::unexpected<Fault> entry_fault(const guest::Memory& memory, std::size_t entry_size,
+                                  VirtAddr address, unsigned level, PhysAddr at) {
+  std::array<std::byte, sizeof(std::uint64_t)> entry;
+  const bool absent = guest::is_absent(memory.read(at, std::span(entry).first(entry_size)).stop);
   const Reason reason = absent ? Reason::table_absent : Reason::table_unreadable;
   return tl::unexpected(Fault{address, reason, level, at, 0});
 }
@@ -92,25 +95,36 @@ Translation unpack(std::uint64_t step, VirtAddr address, std::uint64_t span) {
 
 }  // namespace
 
-const Format* find_format(Mode mode) {
+const Format* find_format(const Mode& mode) {
+  if (mode.software == Software::windows) return find_windows_format(mode);
   switch (mode.architecture) {
     case Architecture::x86_64:
-      return mode.software == Software::windows ? find_x86_64_windows_format(mode.levels)
-                                                : find_x86_64_format(mode.levels);
-    case Architecture::arm64:
+      return find_x86_64_format(mode.levels);
+    case Architecture::x86:
+      return find_x86_format(mode.levels);
+    case Architecture::arm64: {
+      const Format* format = find_arm64_format(mode.page_bits, mode.address_bits);
+      return format != nullptr && format->levels == mode.levels ? format : nullptr;
+    }
     case Architecture::unknown:
       break;
   }
   return nullptr;
 }
 
+Mode arm64_mode(unsigned page_bits, unsigned address_bits) {
+  const Format* format = find_arm64_format(page_bits, address_bits);
+  return {Architecture::arm64, format == nullptr ? 0 : format->levels, Software::any, page_bits,
+          address_bits};
+}
+
 Result<Translation, Fault> descend(const guest::Memory& memory, const Format& format,
                                    VirtAddr address, WalkState& state) {
   auto [table, level, access] = state;
   while (true) {
-    const PhysAddr at = table + table_index(address, level) * kEntrySize;
-    const auto word = memory.load_word(at);
-    if (!word) return entry_fault(memory, address, level, at);
+    const PhysAddr at = format.entry_at(table, address, level);
+    const auto word = format.load_entry(memory, at);
+    if (!word) return entry_fault(memory, format.entry_size, address, level, at);
     const Entry entry = format.decode(*word, level);
     switch (entry.kind) {
       case Entry::Kind::table:
@@ -120,7 +134,7 @@ Result<Translation, Fault> descend(const guest::Memory& memory, const Format& fo
         continue;
       case Entry::Kind::page: {
         state = {table, level, access};
-        const std::uint64_t size = entry_span(level);
+        const std::uint64_t size = format.span(level);
         return Translation{entry.physical + offset_in(size, address), size,
                            both(access, entry.access)};
       }
@@ -164,7 +178,7 @@ class AddressSpace::Cache {
   }
 
   void store_page(VirtAddr address, const Translation& page) {
-    if (page.page_size == kPageSize) {
+    if (page.page_size < kTableSpan) {
       pages_.store(address.value / kPageSize, pack_piece(page, kPageSize));
     } else {
       tables_.store(address.value / kTableSpan, pack_piece(page, kTableSpan));
@@ -177,17 +191,24 @@ class AddressSpace::Cache {
  private:
   static constexpr std::size_t kSlots = 2048;
 
-  WalkCache<kSlots> pages_;  ///< by 4 KiB: 8 MiB of small pages
+  WalkCache<kSlots> pages_;  ///< by 4 KiB: 8 MiB of small pages, or of pieces of them
   WalkCache<kSlots>
       tables_;  ///< by 2 MiB: the table of level 1, or that piece of a large page; 4 GiB
 };
 
-AddressSpace::AddressSpace(const guest::Memory& memory, Mode mode, PhysAddr root, bool cached)
+AddressSpace::AddressSpace(const guest::Memory& memory, Mode mode, Roots roots, bool cached)
     : memory_(&memory),
       mode_(mode),
       format_(find_format(mode)),
-      root_(format_ == nullptr ? root : PhysAddr(root.value & format_->root_mask)),
-      cache_(cached && format_ != nullptr ? std::make_shared<Cache>() : nullptr) {}
+      roots_{roots.lower, roots.upper},
+      cache_(cached && format_ != nullptr ? std::make_shared<Cache>() : nullptr) {
+  if (format_ == nullptr) return;
+  for (PhysAddr& root : roots_) root = root & format_->root_mask;
+}
+
+WalkState AddressSpace::start_at_root(VirtAddr address) const {
+  return {roots_[format_->is_upper(address) ? 1 : 0], format_->levels};
+}
 
 Result<Translation, Fault> AddressSpace::translate(VirtAddr address) const {
   if (cache_ != nullptr) {
@@ -203,11 +224,11 @@ Result<Translation, Fault> AddressSpace::translate(VirtAddr address) const {
 Result<Translation, Fault> AddressSpace::translate_uncached(VirtAddr address) const {
   if (format_ == nullptr || !format_->is_canonical(address)) return not_an_address(address);
   if (cache_ == nullptr) {
-    WalkState state{root_, format_->levels};
+    WalkState state = start_at_root(address);
     return descend(*memory_, *format_, address, state);
   }
   const auto table = cache_->find_table(address);
-  WalkState state = table.value_or(WalkState{root_, format_->levels});
+  WalkState state = table.value_or(start_at_root(address));
   auto page = descend(*memory_, *format_, address, state);
   if (!page) return page;
   cache_->store_page(address, *page);
@@ -249,6 +270,21 @@ std::optional<std::uint64_t> AddressSpace::load_aligned(VirtAddr from) const {
     physical = page->physical;
   }
   return memory_->load_word(physical);
+}
+
+VirtAddr AddressSpace::last_alike(const Fault& fault) const {
+  const std::uint64_t address = fault.address.value;
+  if (fault.reason != Reason::non_canonical) {
+    const bool is_page = fault.level == 0 || format_ == nullptr;
+    return VirtAddr(address | ((is_page ? kPageSize : format_->span(fault.level)) - 1));
+  }
+  if (format_ == nullptr) return VirtAddr(~std::uint64_t{0});
+  // Up to the upper end, which has as many addresses as the lower one; or to the end of all (with
+  // the same tag).
+  const std::uint64_t all = ~std::uint64_t{0} >> format_->tag_bits;
+  const std::uint64_t upper = all - ((std::uint64_t{1} << format_->address_bits) - 1);
+  const std::uint64_t last = format_->has_upper_end ? upper - 1 : all;
+  return VirtAddr((address & ~all) | last);
 }
 
 Result<std::string, Fault> AddressSpace::load_text(VirtAddr from, std::size_t limit) const {

@@ -4,13 +4,14 @@
 
 // Address spaces: physical bytes and a page-table root in, virtual bytes and mappings out.
 //
-// In:     guest::Memory, the paging mode and the physical address of the root table.
+// In:     guest::Memory, the paging mode and the physical address of the root table (or of two).
 // Out:    AddressSpace: translations, reads by virtual address, the list of mappings.
 // Owner:  an AddressSpace borrows the Memory, which must outlive it. It owns its walk cache.
 // Errors: Fault: which address, at which level of the walk, and why.
 //
 // All const members may be called from several threads at once.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -35,11 +36,20 @@ enum class Software : std::uint8_t {
 
 struct Mode {
   Architecture architecture = Architecture::x86_64;
-  unsigned levels = 4;  ///< of page tables: 4 or 5
+  /// Of page tables. x86_64: 4 or 5; x86: 2, or 3 with PAE; arm64: those of arm64_mode().
+  unsigned levels = 4;
   Software software = Software::any;
+  unsigned page_bits = 12;  ///< arm64: the smallest page has 2^page_bits bytes; 12, 14 or 16
+  /// arm64: of the addresses at each end of the space, 64 - TCR_EL1.TnSZ; 36 to 48, or 52. Both
+  /// ends have the same number.
+  unsigned address_bits = 48;
 
   bool operator==(const Mode&) const = default;
 };
+
+/// With the number of levels that these take. In a mode that no processor has every address is
+/// non_canonical.
+[[nodiscard]] Mode arm64_mode(unsigned page_bits, unsigned address_bits);
 
 enum class Reason : std::uint8_t {
   non_canonical,     ///< the address is not one that this mode can translate
@@ -76,7 +86,7 @@ struct Access {
 
 struct Translation {
   PhysAddr physical;
-  std::uint64_t page_size = 0;  ///< bytes: 4 KiB, 2 MiB, 1 GiB
+  std::uint64_t page_size = 0;  ///< bytes: 4 KiB, 2 MiB, 1 GiB; others where there are others
   Access access;
 };
 
@@ -103,6 +113,7 @@ struct ReadOutcome {
 };
 
 struct Format;  // what the entries of an architecture's tables mean: format.h
+struct WalkState;
 
 /// The virtual memory behind one root. In a mode that engram does not know every address is
 /// non_canonical.
@@ -110,11 +121,18 @@ class AddressSpace {
  public:
   /// `root` is what the processor's root register holds: flag and PCID bits in it are masked out.
   /// `cached` gives the space a walk cache; leave it out for a space that is used for a few reads.
-  AddressSpace(const guest::Memory& memory, Mode mode, PhysAddr root, bool cached = true);
+  AddressSpace(const guest::Memory& memory, Mode mode, PhysAddr root, bool cached = true)
+      : AddressSpace(memory, mode, {root, root}, cached) {}
+  /// With a root for each end of the space (arm64: TTBR0_EL1 and TTBR1_EL1). Elsewhere, and where
+  /// only one is known, both are the same.
+  struct Roots {
+    PhysAddr lower, upper;
+  };
+  AddressSpace(const guest::Memory& memory, Mode mode, Roots roots, bool cached = true);
 
   [[nodiscard]] const guest::Memory& memory() const { return *memory_; }
   [[nodiscard]] Mode mode() const { return mode_; }
-  [[nodiscard]] PhysAddr root() const { return root_; }
+  [[nodiscard]] PhysAddr root() const { return roots_[0]; }  ///< of the lower end
 
   /// Never fails with a page_* reason: whether the image has the page is known when it is read.
   [[nodiscard]] Result<Translation, Fault> translate(VirtAddr address) const;
@@ -154,6 +172,10 @@ class AddressSpace {
   std::uint64_t for_each_mapping(VirtAddr first, VirtAddr last,
                                  const std::function<bool(const Mapping&)>& visit) const;
 
+  /// The last address, of those that follow fault.address without a gap, that fails for the same
+  /// reason at the same entry (or is in the same 4 KiB, if the page itself is not there).
+  [[nodiscard]] VirtAddr last_alike(const Fault& fault) const;
+
   static constexpr std::uint64_t kTableLimit = 1U << 22U;
   static constexpr std::uint64_t kShareLimit = 4;
 
@@ -163,11 +185,12 @@ class AddressSpace {
   /// The word at an address that is a multiple of 8; nothing if any byte of it is not there.
   [[nodiscard]] std::optional<std::uint64_t> load_aligned(VirtAddr from) const;
   [[nodiscard]] Result<Translation, Fault> translate_uncached(VirtAddr address) const;
+  [[nodiscard]] WalkState start_at_root(VirtAddr address) const;
 
   const guest::Memory* memory_;
   Mode mode_;
-  const Format* format_;  ///< null in a mode that engram does not know
-  PhysAddr root_;
+  const Format* format_;           ///< null in a mode that engram does not know
+  std::array<PhysAddr, 2> roots_;  ///< of the lower and of the upper end
   std::shared_ptr<Cache> cache_;
 };
 

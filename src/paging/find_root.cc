@@ -12,7 +12,7 @@ namespace {
 /// One word decides for nearly every frame: it must lead to a table that the image has.
 bool may_be_root(const guest::Memory& memory, const Format& format, PhysAddr frame,
                  VirtAddr known) {
-  const auto word = memory.load_word(frame + table_index(known, format.levels) * kEntrySize);
+  const auto word = format.load_entry(memory, format.entry_at(frame, known, format.levels));
   if (!word || *word == 0) return false;
   const Entry entry = format.decode(*word, format.levels);
   return entry.kind == Entry::Kind::table && memory.find(entry.physical) != nullptr;

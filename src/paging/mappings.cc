@@ -14,6 +14,8 @@
 namespace engram::paging {
 namespace {
 
+constexpr std::uint64_t kBlock = 512;  // entries that are read at once
+
 class Enumerator {
  public:
   using Visit = std::function<bool(const Mapping&)>;
@@ -35,19 +37,42 @@ class Enumerator {
   /// [first, last] lies in the span of the table.
   bool list_table(const WalkState& state, VirtAddr first, VirtAddr last) {
     if (!may_visit(state)) return true;
-    const std::uint64_t index = table_index(first, state.level);
-    const std::uint64_t count = table_index(last, state.level) - index + 1;
-    std::array<std::uint64_t, kEntriesPerTable> entries;
+    const std::uint64_t index = format_.index(first, state.level);
+    const std::uint64_t left = format_.index(last, state.level) - index + 1;
+    PhysAddr at = format_.entry_at(state.table, first, state.level);
+    VirtAddr start(align_down(first.value, format_.span(state.level)));
+    for (std::uint64_t done = 0; done < left; done += kBlock) {
+      const bool go_on = format_.entry_size == sizeof(std::uint64_t)
+                             ? list_block<std::uint64_t>(state, at, std::min(kBlock, left - done),
+                                                         start, {first, last})
+                             : list_block<std::uint32_t>(state, at, std::min(kBlock, left - done),
+                                                         start, {first, last});
+      if (!go_on) return false;
+      at = at + kBlock * format_.entry_size;
+      start = start + kBlock * format_.span(state.level);
+    }
+    return true;
+  }
+
+  struct Wanted {
+    VirtAddr first, last;
+  };
+
+  /// `count` entries from `at` on, which stand for what begins at `start`. A block that the image
+  /// does not have whole counts as one entry that could not be followed.
+  template <class Word>
+  bool list_block(const WalkState& state, PhysAddr at, std::uint64_t count, VirtAddr start,
+                  const Wanted& wanted) {
+    std::array<Word, kBlock> entries;
     const auto bytes = std::as_writable_bytes(std::span(entries).first(count));
-    const auto got = memory_.read(state.table + index * kEntrySize, bytes);
+    const auto got = memory_.read(at, bytes);
     if (!got.complete()) ++skipped_;
 
-    const std::uint64_t span = entry_span(state.level);
-    VirtAddr start(align_down(first.value, span));
-    for (const std::uint64_t entry : std::span(entries).first(got.count / kEntrySize)) {
+    const std::uint64_t span = format_.span(state.level);
+    for (const std::uint64_t entry : std::span(entries).first(got.count / sizeof(Word))) {
       // Zero is not present on every architecture, and most entries are zero.
-      if (entry != 0 &&
-          !list_entry(state, entry, std::max(first, start), std::min(last, start + (span - 1)))) {
+      if (entry != 0 && !list_entry(state, entry, std::max(wanted.first, start),
+                                    std::min(wanted.last, start + (span - 1)))) {
         return false;
       }
       start = start + span;
@@ -73,7 +98,7 @@ class Enumerator {
       case Entry::Kind::page:
         break;
     }
-    const std::uint64_t page_size = entry_span(state.level);
+    const std::uint64_t page_size = format_.span(state.level);
     return add({first, entry.physical + offset_in(page_size, first), last - first + 1, page_size,
                 both(state.access, entry.access)});
   }
@@ -91,7 +116,8 @@ class Enumerator {
   }
 
   bool may_visit(const WalkState& state) {
-    // Tables are page-aligned: the low bits have room for the level.
+    // Tables begin at multiples of 32 bytes, if not of a page: the low bits have room for the
+    // level.
     std::uint64_t& visits = visits_[state.table.value | state.level];
     if (visits == AddressSpace::kShareLimit) return false;
     ++visits;
@@ -118,11 +144,13 @@ std::uint64_t AddressSpace::for_each_mapping(
     VirtAddr first, VirtAddr last, const std::function<bool(const Mapping&)>& visit) const {
   if (format_ == nullptr) return 0;
   // Canonical addresses are two ranges, at both ends of the 64-bit space.
-  const VirtAddr low_last((1ULL << (format_->address_bits - 1)) - 1);
+  const VirtAddr low_last((1ULL << format_->address_bits) - 1);
   const VirtAddr high_first(~low_last.value);
   Enumerator enumerator(*memory_, *format_, visit);
-  const bool go_on = enumerator.list(root_, first, std::min(last, low_last)) &&
-                     enumerator.list(root_, std::max(first, high_first), last);
+  bool go_on = enumerator.list(roots_[0], first, std::min(last, low_last));
+  if (format_->has_upper_end) {
+    go_on = go_on && enumerator.list(roots_[1], std::max(first, high_first), last);
+  }
   if (go_on) enumerator.finish();
   return enumerator.skipped();
 }

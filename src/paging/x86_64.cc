@@ -30,16 +30,26 @@ Entry decode(std::uint64_t entry, unsigned level) {
   if (level > kHighestPageLevel) return {Entry::Kind::reserved_bits, {}, {}};
 
   const PhysAddr page(physical.value & ~kLargePagePat);
-  const std::uint64_t below_page = entry_span(level) - 1;  // bits 20:13 or 29:13 must be zero
+  const std::uint64_t below_page =
+      (level == 2 ? 2 * kMiB : kGiB) - 1;  // bits 20:13 or 29:13 must be zero
   if ((page.value & below_page) != 0) return {Entry::Kind::reserved_bits, {}, {}};
   return {Entry::Kind::page, access, page};
 }
 
 // CR3: bits 11:0 are PCID or PCD/PWT, 62:61 LAM, 63 says whether a load of CR3 keeps the TLB.
-constexpr Format kFourLevels{
-    .levels = 4, .address_bits = 48, .root_mask = kAddressMask, .decode = decode};
-constexpr Format kFiveLevels{
-    .levels = 5, .address_bits = 57, .root_mask = kAddressMask, .decode = decode};
+constexpr Format make_format(unsigned levels, unsigned address_bits) {
+  return {.levels = levels,
+          .address_bits = address_bits,
+          .has_upper_end = true,
+          .tag_bits = 0,
+          .entry_size = 8,
+          .root_mask = kAddressMask,
+          .index_bits = index_bits_of_512(),
+          .decode = decode};
+}
+// One root for both ends: each has half of its entries.
+constexpr Format kFourLevels = make_format(4, 47);
+constexpr Format kFiveLevels = make_format(5, 56);
 
 }  // namespace
 

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
-#include "paging/x86_64_windows.h"
+#include "paging/windows.h"
 
 #include <gtest/gtest.h>
 
