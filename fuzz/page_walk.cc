@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
 
-// Page tables of arbitrary content: translations, listings, reads and searches agree with each
-// other and end.
+// Page tables of arbitrary content, of every format: translations, listings, reads and searches
+// agree with each other and end.
 //
 // Input: a Header, then Records: each writes one entry into a small physical memory of zeros.
 
@@ -20,7 +20,7 @@ namespace {
 using namespace engram;
 
 struct [[gnu::packed]] Header {
-  std::uint8_t levels;  // odd: 5, even: 4
+  std::uint8_t mode;  // an index into kModes, modulo their number
   std::uint8_t root_frame;
   std::uint16_t read_size;
   std::uint64_t address;  // translated, read, and the start of the listing
@@ -33,6 +33,25 @@ struct [[gnu::packed]] Record {
   std::uint64_t entry;
 };
 static_assert(sizeof(Record) == 10);
+
+// The first two stand where their numbers of levels stood when the corpus began.
+const std::array kModes{
+    paging::Mode{Architecture::x86_64, 4},
+    paging::Mode{Architecture::x86_64, 5},
+    paging::Mode{Architecture::x86_64, 4, paging::Software::windows},
+    paging::Mode{Architecture::x86, 2},
+    paging::Mode{Architecture::x86, 3},
+    paging::Mode{Architecture::x86, 2, paging::Software::windows},
+    paging::Mode{Architecture::x86, 3, paging::Software::windows},
+    paging::Mode{Architecture::arm64, 4, paging::Software::windows},
+    paging::arm64_mode(12, 39),
+    paging::arm64_mode(12, 48),
+    paging::arm64_mode(12, 52),
+    paging::arm64_mode(14, 47),
+    paging::arm64_mode(14, 52),
+    paging::arm64_mode(16, 42),
+    paging::arm64_mode(16, 52),
+};
 
 constexpr std::size_t kFrames = 32;
 constexpr std::size_t kWords = kFrames * kPageSize / sizeof(std::uint64_t);
@@ -130,7 +149,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
 
   const guest::Memory memory = make_memory(words);
-  const paging::Mode mode{Architecture::x86_64, header.levels % 2 == 0 ? 4U : 5U};
+  const paging::Mode mode = kModes[header.mode % kModes.size()];
   const paging::AddressSpace space(memory, mode, PhysAddr(header.root_frame * kPageSize));
   const VirtAddr address(header.address);
 

@@ -154,7 +154,7 @@ TEST(Dmp, FactsOfOtherMachines) {
 
   const auto i386 = open(dmp_full32(kRuns));
   ASSERT_TRUE(i386.has_value());
-  EXPECT_EQ(i386->facts().architecture, Architecture::unknown);
+  EXPECT_EQ(i386->facts().architecture, Architecture::x86);
   ASSERT_EQ(i386->facts().cpus.size(), 1U);
   EXPECT_EQ(i386->facts().cpus[0].control->cr3, 0x185000U);
 }

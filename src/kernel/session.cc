@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "kernel/foreign.h"
 #include "kernel/linux/linux_kernel.h"
 #include "kernel/windows/windows_kernel.h"
 
@@ -25,6 +26,13 @@ void Session::look_for_kernel() {
         "drivers and unloaded_drivers");
     kernel_ = problem;
     windows_ = problem;
+    return;
+  }
+  if (const auto foreign = foreign_kernel(image_.facts())) {
+    const auto problem = fail("{}", *foreign);
+    kernel_ = problem;
+    windows_ = problem;
+    diagnostics_.add(Level::error, "kernel", *foreign);
     return;
   }
   const auto look_for_windows = [&](windows::Search search) {

@@ -9,13 +9,15 @@
 namespace engram::paging {
 namespace {
 
-/// One word decides for nearly every frame: it must lead to a table that the image has.
+/// One word decides for nearly every frame: it must be a page, or lead to a table that the image
+/// has.
 bool may_be_root(const guest::Memory& memory, const Format& format, PhysAddr frame,
                  VirtAddr known) {
   const auto word = format.load_entry(memory, format.entry_at(frame, known, format.levels));
   if (!word || *word == 0) return false;
   const Entry entry = format.decode(*word, format.levels);
-  return entry.kind == Entry::Kind::table && memory.find(entry.physical) != nullptr;
+  return entry.kind == Entry::Kind::page ||
+         (entry.kind == Entry::Kind::table && memory.find(entry.physical) != nullptr);
 }
 
 }  // namespace
@@ -31,7 +33,8 @@ std::optional<PhysAddr> find_root(const guest::Memory& memory, Mode mode, VirtAd
     const std::uint64_t before = -region.start.value & kPageMask;  // bytes up to the first frame
     for (std::uint64_t offset = before; offset < region.size; offset += kPageSize) {
       const PhysAddr frame = region.start + offset;
-      if ((frame.value & ~format->root_mask) != 0) return std::nullopt;  // no register holds it
+      if (frame.value > format->root_mask) return std::nullopt;  // no register holds it
+      if ((frame.value & ~format->root_mask) != 0) continue;     // a table larger than a frame
       if (!may_be_root(memory, *format, frame, known_virtual)) continue;
       const auto found = walk(memory, mode, frame, known_virtual);
       if (found && found->physical == known_physical && accept(frame)) return frame;

@@ -127,5 +127,61 @@ TEST_F(WindowsPaging, PagesInTransitionAreMapped) {
   EXPECT_EQ(found, std::vector{kAddress});
 }
 
+Entry decode(const Mode& mode, std::uint64_t entry, unsigned level = 1) {
+  return find_windows_format(mode)->decode(entry, level);
+}
+
+TEST(WindowsEntries, OfNarrowX86) {
+  constexpr Mode kX86{Architecture::x86, 2, Software::windows};
+  const Entry data = decode(kX86, 0xabcd'e000 | kTransition | protection(4));
+  EXPECT_EQ(data.kind, Entry::Kind::page);
+  EXPECT_EQ(data.physical, PhysAddr(0xabcd'e000));
+  EXPECT_TRUE(data.access.writable);
+  EXPECT_EQ(decode(kX86, 0).kind, Entry::Kind::not_present);
+  EXPECT_EQ(decode(kX86, protection(4)).kind, Entry::Kind::demand_zero);
+  EXPECT_EQ(decode(kX86, 0x12'3000 | protection(4)).kind, Entry::Kind::page_file);
+  EXPECT_EQ(decode(kX86, 0x5000 | kPrototype | kTransition).kind, Entry::Kind::prototype);
+  EXPECT_EQ(decode(kX86, kTransition | 0x5000, 2).kind, Entry::Kind::not_present);
+  EXPECT_EQ(decode(kX86, 0x5000 | kP).physical, PhysAddr(0x5000));
+}
+
+TEST(WindowsEntries, OfPaeX86) {
+  constexpr Mode kPae{Architecture::x86, 3, Software::windows};
+  // What lies above 36 bits is no part of the address.
+  EXPECT_EQ(decode(kPae, kSwizzle | 0x9'8765'4000 | kTransition | protection(4)).physical,
+            PhysAddr(0x9'8765'4000));
+  EXPECT_EQ(decode(kPae, 0x1234ULL << 32U).kind, Entry::Kind::page_file);
+  EXPECT_EQ(decode(kPae, 0x1234'5000).kind, Entry::Kind::demand_zero);
+  EXPECT_EQ(decode(kPae, 0x8123'4567ULL << 32U | kPrototype).kind, Entry::Kind::prototype);
+}
+
+TEST(WindowsEntries, OfArm64) {
+  constexpr Mode kArm64{Architecture::arm64, 4, Software::windows};
+  constexpr std::uint64_t kReadOnly = 1U << 7U, kWritable = 1ULL << 55U;
+  // The protection begins at bit 1.
+  const Entry data = decode(kArm64, kPage.value | kTransition | 4U << 1U);
+  EXPECT_EQ(data.kind, Entry::Kind::page);
+  EXPECT_EQ(data.physical, kPage);
+  EXPECT_EQ(data.access, (Access{.writable = true, .executable = false, .user = true}));
+  EXPECT_FALSE(decode(kArm64, kPage.value | 3 | kReadOnly).access.writable);
+  EXPECT_TRUE(decode(kArm64, kPage.value | 3 | kReadOnly | kWritable).access.writable);
+  EXPECT_EQ(decode(kArm64, 4U << 1U).kind, Entry::Kind::demand_zero);
+  EXPECT_EQ(decode(kArm64, 0x1234ULL << 32U | 4U << 1U).kind, Entry::Kind::page_file);
+  EXPECT_EQ(decode(kArm64, kPrototype).kind, Entry::Kind::prototype);
+  // One root has both ends, and addresses have no tags.
+  const Format& format = *find_windows_format(kArm64);
+  EXPECT_EQ(format.index(VirtAddr(0xffff'8000'0000'0000), 4), 256U);
+  EXPECT_TRUE(format.is_canonical(VirtAddr(0xffff'8000'0000'0000)));
+  EXPECT_FALSE(format.is_canonical(VirtAddr(0x0000'8000'0000'0000)));
+  EXPECT_FALSE(format.is_canonical(VirtAddr(0x0100'0000'0000'0000)));
+}
+
+TEST(WindowsEntries, ModesThatItDoesNotHave) {
+  for (const Mode mode : {Mode{Architecture::x86_64, 3}, Mode{Architecture::x86, 4},
+                          Mode{Architecture::arm64, 3}, Mode{Architecture::unknown, 4}}) {
+    EXPECT_EQ(find_windows_format(mode), nullptr);
+  }
+}
+
 }  // namespace
 }  // namespace engram::paging

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sql/session_lookups.h"
 
+#include "kernel/foreign.h"
 #include "kernel/linux/linux_kernel.h"
 #include "kernel/linux/page_cache.h"
 #include "kernel/windows/windows_kernel.h"
@@ -9,12 +10,16 @@
 namespace engram::sql {
 namespace {
 
-/// The space at `root`, or the kernel's own. Errors: the image has no kernel.
+/// The space at `root`, or the kernel's own. Errors: the image has no kernel; of an architecture
+/// whose kernel is not read, nothing says where its root is.
 Result<paging::AddressSpace> space_of(kernel::Session& session, std::optional<PhysAddr> root) {
   const auto linux_kernel = session.linux_kernel();
   if (linux_kernel) return root ? (*linux_kernel)->space_at(*root) : (*linux_kernel)->space();
   if (const auto windows = session.windows_kernel())
     return root ? (*windows)->space_at(*root) : (*windows)->space();
+  if (kernel::foreign_kernel(session.image().facts())) {
+    return kernel::stated_space(session.image(), root);
+  }
   return tl::unexpected(linux_kernel.error());
 }
 
@@ -23,6 +28,8 @@ Result<paging::AddressSpace> space_of(kernel::Session& session, std::optional<Ph
 GuestLookups session_lookups(kernel::Session& session) {
   GuestLookups lookups;
   lookups.ready = [&session]() -> Result<void> {
+    // Of such a machine the root may be given with each call.
+    if (kernel::foreign_kernel(session.image().facts())) return {};
     ENGRAM_CHECK(space_of(session, std::nullopt));
     return {};
   };

@@ -108,9 +108,9 @@ const Table& image_info_table() {
                [](const WindowsKernel& kernel) {
                  return to_string(kernel.space().mode().architecture);
                })},
-          {{"page_table_levels", Type::integer, "4 or 5."},
+          {{"page_table_levels", Type::integer, "2 to 5."},
            of_kernels([](const LinuxKernel& kernel) { return kernel.map().mode.levels; },
-                      [](const WindowsKernel& kernel) { return kernel.map().levels; })},
+                      [](const WindowsKernel& kernel) { return kernel.map().mode.levels; })},
           {{"page_table", Type::pointer, "Physical address of the kernel's root page table."},
            of_kernels([](const LinuxKernel& kernel) { return kernel.map().root; },
                       [](const WindowsKernel& kernel) { return kernel.map().root; })},

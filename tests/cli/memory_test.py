@@ -123,7 +123,7 @@ class Read(MemoryTest):
         code, text, problems = self.run_program("read", image, "0ff8", "--dtb", "1000", "--len", "16")
         self.assertEqual(code, 0, problems)
         self.assertEqual(bytes.fromhex(text.decode()[18:42]), page(7)[0xFF8:])
-        self.assertIn("x86_64 with 4 levels is assumed", problems)
+        self.assertIn("x86_64 with 4 levels (assumed)", problems)
         self.assertIn("0x1000 up to 0x1007 (8 bytes): page-table entry at 0x4008, level 1, is not present (0x0)", problems)
         code, _, problems = self.run_program("read", image, "0x800000000000", "--dtb", "1000")
         self.assertEqual(code, 1)

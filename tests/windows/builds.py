@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: engram contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Where the structures of some builds of Windows (x64) have their members: what the generator follows."""
+"""Where the structures of some builds of Windows have their members: what the generator follows. By number: x64."""
 import types
 
 
@@ -46,4 +46,11 @@ BUILDS = {build.number: build for build in (
            processor_state=0x100, context_frame=0xF0, prcb_context=0x89C0, version=(10, 0), vad_flags=(4, 7, 21),
            **_NEW_KTHREAD),
 )}
+BUILDS["26100-arm64"] = _build(
+    26100, kdbg_size=0x380, process_size=0x900, pid=0x1C0, links=0x1C8, create=0x1E8, exit=0x680, parent=0x2C0,
+    peb=0x2D0, wow64=0x300, wow64_direct=False, name=0x328, threads=0x360, vads=0x618, handles=0x2F0, token=0x238,
+    section_base=0x2A0, user_root=0, thread_size=0x768, cid=0x4E8, thread_links=0x558, start=0x4C0, win32_start=0x540,
+    thread_create=0x4A0, processor_state=0x100, context_frame=0x2E0, prcb_context=0x8A0, version=(10, 0),
+    vad_flags=(4, 7, 21), initial_stack=0x28, stack_limit=0x30, stack_base=0x38, kernel_stack=0x58, apc_process=0xB0,
+    teb=0xE8, state=0x17C, thread_process=0x218, kthread_links=0x2F0, wait_reason=0x27B)
 BUILDS[22621] = types.SimpleNamespace(**{**vars(BUILDS[22000]), "number": 22621, "vad_flags": (4, 7, 21)})

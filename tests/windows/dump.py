@@ -29,7 +29,7 @@ def header(guest, kind, size, registers=True):
     process = next(p for p in guest.truth["processes"] if p["pid"] == 4)
     put(0x04, "4sII", b"DU64", 15, guest.layout.number)
     put(0x10, "QQQQ", int(process["page_table"], 16) | 2, guest.pfn_database, guest.module_list, guest.process_list)
-    put(0x30, "IIII", 0x8664, 2, BUGCHECK, 0)
+    put(0x30, "IIII", guest.MACHINE, 2, BUGCHECK, 0)
     put(0x40, "QQQQ", 0xFFFF_FFFF_C000_0005, guest.truth_start(), 0xFFFF_F90A_0000_1000, 0xFFFF_F90A_0000_2000)
     put(0x80, "Q", guest.debugger_data)
     if registers:
@@ -45,11 +45,33 @@ def header(guest, kind, size, registers=True):
     return data
 
 
-def facts():
+def facts(guest):
     """What crash_dump says of header()."""
-    return {"bugcheck_code": BUGCHECK, "bugcheck_name": "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED", "machine": "AMD64",
+    return {"bugcheck_code": BUGCHECK, "bugcheck_name": "SYSTEM_THREAD_EXCEPTION_NOT_HANDLED", "machine": guest.MACHINE_NAME,
             "processors": 2, "exception_code": 0x8000_0003, "exception_name": "STATUS_BREAKPOINT",
             "comment": "made for a test", "up_time": 123, "boot_id": 17}
+
+
+def dump32(guest):
+    """A full dump of a 32-bit machine."""
+    data = bytearray(b"PAGE" * 0x400)
+    put = lambda offset, layout, *values: struct.pack_into("<" + layout, data, offset, *values)
+    runs = runs_of(guest.physical.frames)
+    put(0x04, "4sII", b"DUMP", 15, guest.build)
+    put(0x10, "IIII", guest.kernel.root_register(), guest.pfn_database, guest.module_list, guest.process_list)
+    put(0x20, "III", guest.MACHINE, 2, BUGCHECK)
+    put(0x2C, "IIII", 0xC000_0005, guest.truth_start(), 1, 2)
+    put(0x5C, "B", int(guest.pae))
+    put(0x60, "I", guest.debugger_data)
+    put(0x64, "II", len(runs), len(guest.physical.frames))
+    put(0x6C, f"{2 * len(runs)}I", *itertools.chain(*runs))
+    data[0x320:0x7D0] = guest.context().ljust(0x4B0, b"\0")
+    put(0x7D0, "IIIII", 0x8000_0003, 0, 0, guest.truth_start(), 0)
+    data[0x820:0x830] = b"made for a test\0"
+    put(0xF88, "I", 1)
+    put(0xFA0, "Q", len(data) + len(guest.physical.frames) * PAGE)
+    put(0xFB8, "QQ", 123_456_789_0, EPOCH + 8000)
+    return b"".join([data, *(guest.physical.page(frame) for frame in guest.physical.frames)])
 
 
 def description(kind, runs):

@@ -9,14 +9,16 @@ import argparse
 import json
 import pathlib
 
+import arm64
 import dump
+import arm64
 from guest import Guest
 
 
 def write(folder, build, kinds, encoded=False):
     """Files by type."""
-    guest = Guest(build, encoded)
-    truth = {**guest.truth, "crash_dump": dump.facts()}
+    guest = (arm64.Guest if build == arm64.BUILD else Guest)(build, encoded)
+    truth = {**guest.truth, "crash_dump": dump.facts(guest)}
     (folder / "truth.json").write_text(json.dumps(truth, indent=1), encoding="utf-8")
     files = {}
     for kind in kinds:

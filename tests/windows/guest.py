@@ -37,12 +37,12 @@ def unicode_string(length, buffer):
     return struct.pack("<HHxxxxQ", length, length + 2 & 0xFFFF, buffer)
 
 
-def pe_header(pdb, guid, age, size):
-    """The first page of an image: enough for a debugger to name it."""
+def pe_header(pdb, guid, age, size, machine=0x8664):
+    """The first page of a 64-bit image: enough for a debugger to name it."""
     page = bytearray(PAGE)
     page[0:2] = b"MZ"
     struct.pack_into("<I", page, 0x3C, 0x80)
-    struct.pack_into("<4sHHIIIHH", page, 0x80, b"PE\0\0", 0x8664, 1, 0x5E0A_1B2C, 0, 0, 0xF0, 0x22)
+    struct.pack_into("<4sHHIIIHH", page, 0x80, b"PE\0\0", machine, 1, 0x5E0A_1B2C, 0, 0, 0xF0, 0x22)
     optional = 0x98
     struct.pack_into("<H", page, optional, 0x20B)
     struct.pack_into("<I", page, optional + 0x10, 0x1000)  # entry point
@@ -56,11 +56,15 @@ def pe_header(pdb, guid, age, size):
 
 
 class Guest:
+    MACHINE, MACHINE_NAME, ARCHITECTURE = 0x8664, "AMD64", "x86_64"
+    SPACE = Space
+    SPECIAL_ROOT_BITS = 2  # of DirectoryTableBase: no part of the address
+
     def __init__(self, build, encoded=False, seed=1):
         self.layout = builds.BUILDS[build]
         self.encoded = encoded
         self.physical = Physical(seed)
-        self.kernel = Space(self.physical)
+        self.kernel = self.SPACE(self.physical)
         self.pool = Heap(self.kernel, POOL)
         self.withheld = set()  # frames that the dump does not have
         self.handles = 4
@@ -79,7 +83,7 @@ class Guest:
         build = self.layout
         self.kernel.map(NT, DATA, PRESENT)
         self.kernel.map(NT + DATA, NT_SIZE - DATA)
-        self.kernel.write(NT, pe_header(b"ntkrnlmp.pdb", bytes(range(16)), 1, NT_SIZE))
+        self.kernel.write(NT, pe_header(b"ntkrnlmp.pdb", bytes(range(16)), 1, NT_SIZE, self.MACHINE))
         self.kernel.write(NT + 0x1000, b"\xCC" * 0x1000)
         self.variables = Heap(self.kernel, NT + DATA)
         self.module_list = self.variable("QQ", 0, 0)
@@ -213,7 +217,7 @@ class Guest:
     def make_process(self, name, parent, path=None, command=None, threads=1, wow64=False, exited=False):
         build = self.layout
         put = lambda offset, layout, *values: self.kernel.write_all(process + offset, layout, *values)
-        self.current = Space(self.physical, self.kernel) if parent else self.kernel
+        self.current = self.SPACE(self.physical, self.kernel) if parent else self.kernel
         self.spaces.append(self.current)
         process, pid = self.pool.take(build.process_size), self.number()
         self.processes.append(process)

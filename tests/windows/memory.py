@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: engram contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Physical memory with holes, and x86-64 page tables in it."""
+"""Physical memory with holes, and page tables in it: of x86-64, arm64 and 32-bit x86."""
 import random
 import struct
 
@@ -11,14 +11,15 @@ ADDRESS = 0x000F_FFFF_FFFF_F000
 
 # Page numbers of the machine's RAM: holes below 1 MiB and above, ranges above 4 GiB.
 RAM = [(0x1, 0x9F), (0x200, 0x800), (0x4_0000, 0x4_0080), (0x10_0000, 0x10_0100)]
+RAM_BELOW_4G = RAM[:3]
 LARGE_FRAME = 0x400  # a range of 2 MiB that is kept for one large page
 
 
 class Physical:
     """Frames, handed out in shuffled order: neighbours in virtual memory are none in physical memory."""
 
-    def __init__(self, seed):
-        self.frames = [frame for first, end in RAM for frame in range(first, end)]
+    def __init__(self, seed, ram=None):
+        self.frames = [frame for first, end in ram or RAM for frame in range(first, end)]
         self.free = [frame for frame in self.frames if not LARGE_FRAME <= frame < LARGE_FRAME + 512]
         random.Random(seed).shuffle(self.free)
         self.pages = {}
@@ -37,9 +38,23 @@ class Physical:
 
 
 class Space:
-    """One tree of page tables."""
+    """One tree of page tables: those of x86-64. Flags are named as there; other machines translate them."""
 
     SELF_MAP = 0x1ED  # slot of the root that leads to the root
+    SHIFTS = (12, 21, 30, 39)  # of an address: where the index of each level begins, level 1 first
+    INDEX = 511
+    ENTRY = "Q"
+    FIRST_KERNEL_BIT = 47
+    VALID = PRESENT
+    ADDRESS = ADDRESS
+
+    @staticmethod
+    def table_entry(frame, user):
+        return frame * PAGE | PRESENT | WRITABLE | user | ACCESSED_DIRTY
+
+    @staticmethod
+    def page_entry(frame, flags):
+        return frame * PAGE | flags | ACCESSED_DIRTY
 
     def __init__(self, physical, kernel=None):
         self.physical = physical
@@ -51,40 +66,44 @@ class Space:
         else:
             self.kernel = self
             for slot in (0x1EF, 0x1F0, 0x151, 0x1FF):  # what later processes must share
-                self.put(self.root, slot, physical.take() * PAGE | PRESENT | WRITABLE)
-        self.put(self.root, self.SELF_MAP, self.root * PAGE | PRESENT | WRITABLE | NX)
+                self.put(self.root, slot, self.table_entry(physical.take(), 0))
+        self.put(self.root, self.SELF_MAP, self.table_entry(self.root, 0))
 
     def get(self, table, index):
-        return struct.unpack_from("<Q", self.physical.page(table), index * 8)[0]
+        return struct.unpack_from("<" + self.ENTRY, self.physical.page(table), index * struct.calcsize(self.ENTRY))[0]
 
     def put(self, table, index, entry):
-        struct.pack_into("<Q", self.physical.page(table), index * 8, entry)
+        struct.pack_into("<" + self.ENTRY, self.physical.page(table), index * struct.calcsize(self.ENTRY), entry)
+
+    def index(self, address, level):
+        return address >> self.SHIFTS[level - 1] & self.INDEX
+
+    def user(self, address):
+        return 0 if address >> self.FIRST_KERNEL_BIT else USER
 
     def table(self, address, level):
         """The frame of the table of this level (1: page table) on the way to the address; made if it is not there."""
         table = self.root
-        for at in range(4, level, -1):
-            index = address >> (12 + 9 * (at - 1)) & 511
+        for at in range(len(self.SHIFTS), level, -1):
+            index = self.index(address, at)
             entry = self.get(table, index)
-            if not entry & PRESENT:
-                user = 0 if address >> 47 else USER
-                entry = self.physical.take() * PAGE | PRESENT | WRITABLE | user | ACCESSED_DIRTY
+            if not entry & self.VALID:
+                entry = self.table_entry(self.physical.take(), self.user(address))
                 self.put(table, index, entry)
-            table = (entry & ADDRESS) // PAGE
+            table = (entry & self.ADDRESS) // PAGE
         return table
 
     def entry(self, address, value, level=1):
         """Sets the entry of this level for the address."""
-        self.put(self.table(address, level), address >> (12 + 9 * (level - 1)) & 511, value)
+        self.put(self.table(address, level), self.index(address, level), value)
 
     def map(self, address, size, flags=PRESENT | WRITABLE | NX, frame=None):
         """Small pages for [address, address + size); with `frame`, one page that is there already."""
-        user = 0 if address >> 47 else USER
         for page in range(address & -PAGE, address + size, PAGE):
             if page in self.where:
                 continue
             self.where[page] = frame if frame is not None else self.physical.take()
-            self.entry(page, self.where[page] * PAGE | flags | user | ACCESSED_DIRTY)
+            self.entry(page, self.page_entry(self.where[page], flags | self.user(address)))
 
     def frame_of(self, address):
         page = address & -PAGE
@@ -108,6 +127,72 @@ class Space:
             data += self.physical.page(self.frame_of(address))[offset:offset + part]
             address, count = address + part, count - part
         return data
+
+
+class Arm64Space(Space):
+    """Of Windows on arm64: pages of 4 KiB, one root for both ends of the space."""
+
+    VALID = 1
+    ADDRESS = 0x0000_FFFF_FFFF_F000
+    # Of an entry: it leads to a table or is of level 1, user, not written to yet, accessed, PXN, UXN, writable.
+    TABLE, USER, CLEAN, ACCESSED, PXN, UXN, WRITABLE = 2, 1 << 6, 1 << 7, 1 << 10, 1 << 53, 1 << 54, 1 << 55
+
+    @classmethod
+    def table_entry(cls, frame, user):
+        return frame * PAGE | cls.VALID | cls.TABLE | cls.ACCESSED
+
+    @classmethod
+    def page_entry(cls, frame, flags):
+        entry = frame * PAGE | cls.VALID | cls.TABLE | cls.ACCESSED | cls.CLEAN
+        entry |= (cls.USER if flags & USER else 0) | (cls.WRITABLE if flags & WRITABLE else 0)
+        return entry | (cls.PXN | cls.UXN if flags & NX else 0)
+
+
+class PaeSpace(Space):
+    """Of 32-bit machines with PAE: the root has four entries, without rights."""
+
+    SHIFTS = (12, 21, 30)
+    FIRST_KERNEL_BIT = 31
+    ROOT_AT = 0x20  # in its page: a root is 32 bytes
+
+    def __init__(self, physical):
+        self.physical, self.kernel, self.where = physical, self, {}
+        self.root = physical.take()
+
+    def offset(self, table):
+        return self.ROOT_AT if table == self.root else 0
+
+    def get(self, table, index):
+        return struct.unpack_from("<Q", self.physical.page(table), self.offset(table) + index * 8)[0]
+
+    def put(self, table, index, entry):
+        if table == self.root:
+            entry &= ~(WRITABLE | USER | ACCESSED_DIRTY)
+        struct.pack_into("<Q", self.physical.page(table), self.offset(table) + index * 8, entry)
+
+    def root_register(self):
+        return self.root * PAGE + self.ROOT_AT
+
+
+class NarrowSpace(Space):
+    """Of 32-bit machines without PAE: entries of 4 bytes, no right to forbid execution."""
+
+    SHIFTS = (12, 22)
+    INDEX = 1023
+    ENTRY = "I"
+    FIRST_KERNEL_BIT = 31
+    ADDRESS = 0xFFFF_F000
+
+    def __init__(self, physical):
+        self.physical, self.kernel, self.where = physical, self, {}
+        self.root = physical.take()
+
+    @staticmethod
+    def page_entry(frame, flags):
+        return frame * PAGE | flags & ~NX | ACCESSED_DIRTY
+
+    def root_register(self):
+        return self.root * PAGE | 0x18  # PCD and PWT
 
 
 class Heap:

@@ -4,6 +4,8 @@
 """Makes synthetic Windows machines and compares what engram says of them with what is true.
 
 windows.py --engram PROGRAM tables BUILD [--encoded]    every table, in every type of dump and raw
+windows.py --engram PROGRAM arm64                       the same of an arm64 machine, and its pages
+windows.py --engram PROGRAM x86                         a 32-bit machine with and one without PAE
 windows.py --engram PROGRAM translations                pages that are hard to translate
 windows.py --engram PROGRAM systems                     tables of the other system are errors
 windows.py --engram PROGRAM triage                      small dumps, whole and cut
@@ -19,9 +21,11 @@ import subprocess
 import sys
 import tempfile
 
+import arm64
 import dump
 import generate
 from guest import Guest
+from guest32 import Guest32
 from memory import PAGE
 
 SECONDS = 20  # more is a hang
@@ -34,7 +38,6 @@ COLUMNS = {
     "process_modules": "process, pid, virtual_address, name, path, base_address, size, entry_point, wow64",
     "memory_mappings": "task, tgid, virtual_address, region_start, region_end, readable, writable, executable, shared, "
                        "file_path",
-    "registers": "cpu, source, " + ", ".join((*Guest.REGISTERS, "rflags")),
 }
 QUERIES = {table: f"SELECT {columns} FROM {table}" for table, columns in COLUMNS.items()}
 
@@ -72,6 +75,10 @@ class Image:
         return [row["message"] for row in self.query(sql)]
 
 
+def registers_query(guest):
+    return "SELECT " + ", ".join(guest.truth["registers"][0]) + " FROM registers"
+
+
 def sorted_rows(rows):
     return sorted(rows, key=lambda row: json.dumps(row, sort_keys=True))
 
@@ -88,7 +95,7 @@ def compare(what, ours, truth):
 
 def check_tables(image, guest):
     raw = image.path.suffix == ".raw"
-    for table, sql in QUERIES.items():
+    for table, sql in {**QUERIES, "registers": registers_query(guest)}.items():
         truth = guest.truth["processes" if table == "tasks" else table]
         if table == "registers" and raw:
             truth = [row for row in truth if row["source"] != "header"]
@@ -96,10 +103,11 @@ def check_tables(image, guest):
     if raw:
         image.error("SELECT * FROM crash_dump")
     else:
-        row, = image.query("SELECT " + ", ".join(dump.facts()) + ", build FROM crash_dump")
-        compare(f"{image.path.name}: crash_dump", [row], [{**dump.facts(), "build": guest.layout.number}])
-    row, = image.query("SELECT operating_system, page_table_levels FROM image_info")
-    compare(f"{image.path.name}: image_info", [row], [{"operating_system": "windows", "page_table_levels": 4}])
+        row, = image.query("SELECT " + ", ".join(dump.facts(guest)) + ", build FROM crash_dump")
+        compare(f"{image.path.name}: crash_dump", [row], [{**dump.facts(guest), "build": guest.layout.number}])
+    row, = image.query("SELECT operating_system, architecture, page_table_levels FROM image_info")
+    compare(f"{image.path.name}: image_info", [row],
+            [{"operating_system": "windows", "architecture": guest.ARCHITECTURE, "page_table_levels": 4}])
     # Each key column alone gives what a walk over all gives.
     process = guest.truth["processes"][3]["virtual_address"]
     for table, key in (("threads", "process"), ("process_modules", "process"), ("memory_mappings", "task")):
@@ -115,20 +123,81 @@ def tables(engram, folder, build, encoded):
         path.unlink()
 
 
+def check_translations(image, guest):
+    for case in guest.truth["translations"]:
+        call = f"translate({case['address']}, {case['page_table']})"
+        row, = image.query(f"SELECT printf('0x%x', {call}) AS physical, {call} IS NULL AS fault")
+        if "physical" in case:
+            if row["fault"] or row["physical"] != case["physical"]:
+                raise Failed(f"{call}: engram has {row}, true is {case}")
+            continue
+        text = " ".join(image.messages(f"SELECT {call} AS x"))
+        level = f"level {case['level']}" if case["level"] else ""
+        if not row["fault"] or case["text"] not in text or level not in text:
+            raise Failed(f"{call}: engram has {row}, {text}; true is {case}")
+
+
+def check_virtual_bytes(image, guest, address, size):
+    """The kernel's memory by the command and by the function."""
+    true = guest.kernel.read(address, size)
+    done = subprocess.run([image.engram, "read", "--virt", "--raw", image.path, hex(address), "--len", str(size)],
+                          capture_output=True, check=False, timeout=SECONDS)
+    if done.returncode != 0 or done.stdout != true:
+        raise Failed(f"{image.path.name}: read --virt {address:#x}: {done.stdout[:16]!r}, {done.stderr!r}; {true[:16]!r}")
+    row, = image.query(f"SELECT hex(read_bytes({address:#x}, {size})) AS bytes")
+    if row["bytes"] != true.hex().upper():
+        raise Failed(f"{image.path.name}: read_bytes({address:#x}, {size}): {row['bytes'][:32]}")
+
+
 def translations(engram, folder):
     guest, files = generate.write(folder, 19041, (1, 6))
     for path in files.values():
+        check_translations(Image(engram, path), guest)
+        check_virtual_bytes(Image(engram, path), guest, guest.module_list, 3 * PAGE)
+
+
+def arm64_machine(engram, folder):
+    guest, files = generate.write(folder, arm64.BUILD, dump.TYPES)
+    for path in files.values():
+        check_tables(Image(engram, path), guest)
+        check_virtual_bytes(Image(engram, path), guest, guest.module_list, 3 * PAGE)
+    check_translations(Image(engram, files[1]), guest)
+    # An older build, of which no public source tells where the members are.
+    data = bytearray(files[1].read_bytes())
+    struct.pack_into("<I", data, 0x0C, 22000)
+    system = int(guest.truth["processes"][0]["virtual_address"], 16) + guest.layout.pid
+    frame = guest.kernel.frame_of(system)
+    at = dump.HEADER + [f for f in guest.physical.frames if f not in guest.withheld].index(frame) * PAGE + system % PAGE
+    struct.pack_into("<Q", data, at, 0)
+    files[1].write_bytes(data)
+    if "layouts of EPROCESS on arm64" not in (text := Image(engram, files[1]).error("SELECT * FROM processes")):
+        raise Failed(f"another layout: {text}")
+
+
+def x86(engram, folder):
+    for pae in (True, False):
+        guest = Guest32(pae)
+        path = folder / f"x86-{'pae' if pae else 'narrow'}.dmp"
+        path.write_bytes(dump.dump32(guest))
         image = Image(engram, path)
-        for case in guest.truth["translations"]:
-            call = f"translate({case['address']}, {case['page_table']})"
-            row, = image.query(f"SELECT printf('0x%x', {call}) AS physical, {call} IS NULL AS fault")
-            if "physical" in case:
-                if row["fault"] or row["physical"] != case["physical"]:
-                    raise Failed(f"{call}: engram has {row}, true is {case}")
-                continue
-            text = " ".join(image.messages(f"SELECT {call} AS x"))
-            if not row["fault"] or case["text"] not in text or f"level {case['level']}" not in text:
-                raise Failed(f"{call}: engram has {row}, {text}; true is {case}")
+        for table in ("drivers", "unloaded_drivers"):
+            compare(f"{path.name}: {table}", image.query(QUERIES[table]), guest.truth[table])
+        compare(f"{path.name}: registers", image.query(registers_query(guest)), guest.truth["registers"])
+        row, = image.query("SELECT machine, build, pae, bugcheck_code, exception_code, up_time FROM crash_dump")
+        facts = {**dump.facts(guest), "build": guest.build, "pae": int(pae)}
+        compare(f"{path.name}: crash_dump", [row], [facts])
+        row, = image.query("SELECT operating_system, architecture, page_table_levels, kernel_base FROM image_info")
+        compare(f"{path.name}: image_info", [row], [{"operating_system": "windows", "architecture": "x86",
+                                                     "page_table_levels": 3 if pae else 2,
+                                                     "kernel_base": guest.truth["drivers"][0]["base_address"]}])
+        row, = image.query("SELECT arch, build, system_version, system_root FROM os_version")
+        compare(f"{path.name}: os_version", [row], [{"arch": "x86", "build": 7601, "system_root": "C:\\Windows",
+                                                     "system_version": "7601.synthetic32"}])
+        check_translations(image, guest)
+        check_virtual_bytes(image, guest, guest.module_list, 3 * PAGE)
+        for table in ("processes", "threads", "tasks", "memory_mappings", "process_modules"):
+            if "EPROCESS and ETHREAD of x86" not in (text := image.error(f"SELECT * FROM {table}")):
+                raise Failed(f"{path.name}: {table}: {text}")
 
 
 def systems(engram, folder):
@@ -151,9 +220,9 @@ def triage(engram, folder):
     cut_names = [{**row, "name": row["name"][:12]} for row in guest.truth["unloaded_drivers"]]
     compare("unloaded_drivers", image.query("SELECT name, start_address, end_address FROM unloaded_drivers"), cut_names)
     registers = [{**row, "cpu": None} for row in guest.truth["registers"] if row["source"] == "header"]
-    compare("registers", image.query(QUERIES["registers"]), registers)
+    compare("registers", image.query(registers_query(guest)), registers)
     row, = image.query("SELECT dump_type_name, bugcheck_name, build FROM crash_dump")
-    compare("crash_dump", [row], [{**dump.facts(), "dump_type_name": "triage", "build": 19041}])
+    compare("crash_dump", [row], [{**dump.facts(guest), "dump_type_name": "triage", "build": 19041}])
     for table in ("processes", "threads", "memory_mappings", "mounts"):
         if "has no page tables" not in (text := image.error(f"SELECT * FROM {table}")):
             raise Failed(f"{table}: {text}")
@@ -275,7 +344,7 @@ def structures(engram, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engram", required=True)
-    parser.add_argument("check", choices=("tables", "translations", "systems", "triage", "damage", "structures"))
+    parser.add_argument("check", choices=("tables", "arm64", "x86", "translations", "systems", "triage", "damage", "structures"))
     parser.add_argument("build", nargs="?", type=int, default=19041)
     parser.add_argument("--encoded", action="store_true")
     options = parser.parse_args()
@@ -283,6 +352,8 @@ def main():
     try:
         if options.check == "tables":
             tables(options.engram, folder, options.build, options.encoded)
+        elif options.check == "arm64":
+            arm64_machine(options.engram, folder)
         else:
             globals()[options.check](options.engram, folder)
     except (Failed, subprocess.TimeoutExpired) as problem:

@@ -16,7 +16,9 @@
 #include "cli/open_image.h"
 #include "cli/progress.h"
 #include "cli/run_sql.h"
+#include "kernel/foreign.h"
 #include "kernel/linux/linux_kernel.h"
+#include "kernel/windows/windows_kernel.h"
 
 namespace engram::cli {
 namespace {
@@ -42,17 +44,6 @@ class GapReport {
   const Console& console_;
   std::uint64_t count_ = 0;
 };
-
-/// Architecture and levels where no kernel says them.
-paging::Mode guessed_mode(const image::Facts& facts) {
-  paging::Mode mode;
-  if (facts.architecture != Architecture::unknown) mode.architecture = facts.architecture;
-  constexpr std::uint64_t kCr4La57 = std::uint64_t{1} << 12U;  // SDM volume 3, 2.5
-  if (!facts.cpus.empty() && facts.cpus[0].control) {
-    mode.levels = (facts.cpus[0].control->cr4 & kCr4La57) != 0 ? 5 : 4;
-  }
-  return mode;
-}
 
 class ReadCommand final : public Command {
  public:
@@ -153,15 +144,13 @@ class ReadCommand final : public Command {
     std::optional<Progress> progress(std::in_place, console, "looking for the kernel");
     const auto kernel = session.linux_kernel();
     progress.reset();
+    std::optional<PhysAddr> given;
     if (!root_.empty()) {
       ENGRAM_TRY(const std::uint64_t root, resolve(root_, session));
-      if (kernel) return (*kernel)->space_at(PhysAddr(root));
-      const paging::Mode mode = guessed_mode(session.image().facts());
-      console.warning(about(image_.path, fmt::format("no kernel says how it is paged: {} with {} "
-                                                     "levels is assumed",
-                                                     to_string(mode.architecture), mode.levels)));
-      return paging::AddressSpace(session.image().memory(), mode, PhysAddr(root));
+      given = PhysAddr(root);
+      if (kernel) return (*kernel)->space_at(*given);
     }
+    if (!kernel && task_.empty() && !pid_) return space_without_linux(session, given, console);
     if (!kernel) return tl::unexpected(kernel.error());
     if (!task_.empty()) {
       ENGRAM_TRY(const std::uint64_t address, resolve(task_, session));
@@ -175,6 +164,23 @@ class ReadCommand final : public Command {
       if (tasks.pid(task.address) == *pid_) return space_of(**kernel, task.address);
     }
     return fail("read: --pid {}: there is no such task", *pid_);
+  }
+
+  /// Of Windows; or of a machine whose kernel is not found or not read, as its headers say.
+  Result<paging::AddressSpace> space_without_linux(kernel::Session& session,
+                                                   std::optional<PhysAddr> root,
+                                                   const Console& console) const {
+    const auto windows = session.windows_kernel();
+    if (windows) return root ? (*windows)->space_at(*root) : (*windows)->space();
+    const image::Facts& facts = session.image().facts();
+    const bool is_foreign = kernel::foreign_kernel(facts).has_value();
+    if (!root && !is_foreign) return tl::unexpected(session.linux_kernel().error());
+    const auto stated = kernel::stated_paging(facts);
+    console.warning(
+        about(image_.path,
+              fmt::format("no kernel says how it is paged: {} with {} levels ({})",
+                          to_string(stated.mode.architecture), stated.mode.levels, stated.source)));
+    return kernel::stated_space(session.image(), root);
   }
 
   static Result<paging::AddressSpace> space_of(kernel::LinuxKernel& kernel, VirtAddr task) {

@@ -8,6 +8,8 @@
 #include <span>
 #include <unordered_set>
 
+#include "kernel/windows/windows_map.h"
+
 namespace engram::kernel::windows {
 namespace {
 
@@ -18,8 +20,13 @@ constexpr std::uint32_t kSmallest = 0x208, kLargest = 0x400;
 constexpr std::size_t kWord = sizeof(std::uint64_t);
 constexpr std::uint64_t kLargestImage = 64 * kMiB;
 
-bool is_kernel_pointer(std::uint64_t value) {
-  return value >= 0xFFFF'8000'0000'0000;
+/// The part of a word that is a pointer.
+std::uint64_t pointer_mask(const paging::AddressSpace& space) {
+  return pointer_size(space.mode()) == 4 ? 0xFFFF'FFFF : ~std::uint64_t{0};
+}
+
+bool is_kernel_pointer(std::uint64_t value, std::uint64_t mask) {
+  return mask == ~std::uint64_t{0} ? value >= 0xFFFF'8000'0000'0000 : (value & mask) >= 0x8000'0000;
 }
 
 std::uint64_t tag_and_size(std::uint32_t size) {
@@ -54,10 +61,10 @@ std::optional<Code> find_code(std::uint64_t tag_word, std::uint64_t base_word, V
 }
 
 /// Whether the pointers that every kernel has in its block are such.
-bool is_plausible(Bytes block) {
+bool is_plausible(Bytes block, std::uint64_t mask) {
   const auto is_pointer = [&](std::size_t at) {
     const auto value = load<std::uint64_t>(block, at);
-    return value && is_kernel_pointer(*value);
+    return value && is_kernel_pointer(*value, mask);
   };
   return is_pointer(DebuggerData::kKernBase) && is_pointer(DebuggerData::kPsLoadedModuleList) &&
          is_pointer(DebuggerData::kPsActiveProcessHead);
@@ -96,7 +103,9 @@ Result<DebuggerData> DebuggerData::read(const paging::AddressSpace& space, VirtA
   auto size = static_cast<std::uint32_t>(head[2] >> 32);
   const bool plain = static_cast<std::uint32_t>(head[2]) == kTag;
   std::optional<Code> code;
-  if (!plain && kernel_base) code = find_code(head[2], head[3], *kernel_base, size);
+  const std::uint64_t mask = pointer_mask(space);
+  if (!plain && kernel_base && mask == ~std::uint64_t{0})
+    code = find_code(head[2], head[3], *kernel_base, size);
   if (!plain && !code) {
     return fail("KDBG at {:#x}: {:#x} stands where its tag should be, and it is not encoded",
                 address.value, head[2]);
@@ -113,10 +122,10 @@ Result<DebuggerData> DebuggerData::read(const paging::AddressSpace& space, VirtA
     const auto word = code->decode(load_unaligned<std::uint64_t>(block.data() + at));
     std::memcpy(block.data() + at, &word, sizeof word);
   }
-  if (!is_plausible(block)) {
+  if (!is_plausible(block, mask)) {
     return fail("KDBG at {:#x}: its lists do not lie in the kernel's memory", address.value);
   }
-  return DebuggerData(address, std::move(block), !plain);
+  return DebuggerData(address, std::move(block), !plain, mask);
 }
 
 std::optional<DebuggerData> DebuggerData::find(const paging::AddressSpace& space,
@@ -126,7 +135,8 @@ std::optional<DebuggerData> DebuggerData::find(const paging::AddressSpace& space
   for (std::size_t at = 0; at + kSmallest <= image.size(); at += kWord) {
     const auto tag = load_unaligned<std::uint64_t>(image.data() + at + kTagAt);
     const auto base = load_unaligned<std::uint64_t>(image.data() + at + kKernBase);
-    const bool plain = static_cast<std::uint32_t>(tag) == kTag && base == kernel.base.value;
+    const bool plain = static_cast<std::uint32_t>(tag) == kTag &&
+                       (base & pointer_mask(space)) == kernel.base.value;
     if (!plain && !differences.contains(tag ^ base)) continue;
     if (auto found = read(space, kernel.base + at, kernel.base)) return std::move(*found);
   }

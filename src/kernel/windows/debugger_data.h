@@ -3,8 +3,8 @@
 #pragma once
 
 // KDDEBUGGER_DATA64: the block in which the kernel tells debuggers where its variables lie, and
-// where some structures have their members. Since Windows 8 it is encoded until the machine
-// crashes.
+// where some structures have their members. It is laid out alike on all machines. Since Windows 8
+// it is encoded until the machine crashes.
 
 #include <cstddef>
 #include <cstdint>
@@ -49,7 +49,8 @@ class DebuggerData {
   };
 
   /// The block at `address`, decoded if need be: for that the address of the kernel image must be
-  /// known, and the keys need not. Errors: it cannot be read, or it is none.
+  /// known, and the keys need not. On 32-bit machines it is not decoded. Errors: it cannot be read,
+  /// or it is none.
   static Result<DebuggerData> read(const paging::AddressSpace& space, VirtAddr address,
                                    std::optional<VirtAddr> kernel_base);
   /// Searches the kernel image.
@@ -66,18 +67,24 @@ class DebuggerData {
     const auto value = load<T>(bytes_, member);
     return value && *value != 0 ? value : std::nullopt;
   }
+  /// Those of 32-bit machines are sign-extended in the block, and here they are not.
   [[nodiscard]] std::optional<VirtAddr> pointer(Member member) const {
     const auto value = get<std::uint64_t>(member);
-    return value ? std::optional(VirtAddr(*value)) : std::nullopt;
+    return value ? std::optional(VirtAddr(*value & pointer_mask_)) : std::nullopt;
   }
 
  private:
-  DebuggerData(VirtAddr address, std::vector<std::byte> bytes, bool was_encoded)
-      : address_(address), bytes_(std::move(bytes)), was_encoded_(was_encoded) {}
+  DebuggerData(VirtAddr address, std::vector<std::byte> bytes, bool was_encoded,
+               std::uint64_t pointer_mask)
+      : address_(address),
+        bytes_(std::move(bytes)),
+        was_encoded_(was_encoded),
+        pointer_mask_(pointer_mask) {}
 
   VirtAddr address_;
   std::vector<std::byte> bytes_;
   bool was_encoded_ = false;
+  std::uint64_t pointer_mask_ = ~std::uint64_t{0};
 };
 
 }  // namespace engram::kernel::windows

@@ -47,6 +47,7 @@ const Field<VirtAddr> kLdr{"PEB.Ldr", 0x18};
 constexpr std::uint64_t kInLoadOrder = 0x10;
 const Field<VirtAddr> kLdr32{"PEB32.Ldr", 0xC, 4};
 constexpr std::uint64_t kInLoadOrder32 = 0xC;
+const Field<std::uint16_t> kLoadCount32{"KLDR_DATA_TABLE_ENTRY.LoadCount", 0x38};
 const Field<std::uint16_t> kLoadCount{"KLDR_DATA_TABLE_ENTRY.LoadCount", 0x6C};
 const Field<std::uint32_t> kUserTimestamp{"LDR_DATA_TABLE_ENTRY.TimeDateStamp", 0x80};
 
@@ -59,6 +60,12 @@ struct [[gnu::packed]] UnloadedEntry {
   std::uint64_t buffer, start, end, time;
 };
 static_assert(sizeof(UnloadedEntry) == 0x28);
+struct [[gnu::packed]] UnloadedEntry32 {
+  std::uint16_t length, maximum_length;
+  std::uint32_t buffer, start, end;
+  std::uint64_t time;
+};
+static_assert(sizeof(UnloadedEntry32) == 0x18);
 
 LoadedModule read_module(const Reader& reader, VirtAddr entry, const EntryLayout& at) {
   LoadedModule module;
@@ -72,6 +79,26 @@ LoadedModule read_module(const Reader& reader, VirtAddr entry, const EntryLayout
   module.name =
       unicode_string(reader, entry + at.name, "LDR_DATA_TABLE_ENTRY.BaseDllName", at.is_64_bit);
   return module;
+}
+
+/// What MmUnloadedDrivers leads to, up to an entry that cannot be read.
+template <class Entry>
+std::vector<UnloadedDriver> read_unloaded(const Reader& reader, VirtAddr table) {
+  std::vector<UnloadedDriver> drivers;
+  for (std::size_t i = 0; i < kUnloadedCount; ++i) {
+    const VirtAddr at = table + i * sizeof(Entry);
+    const auto entry = reader.space().load<Entry>(at);
+    if (!entry) {
+      reader.report("MmUnloadedDrivers", at, paging::to_string(entry.error()));
+      break;
+    }
+    if (entry->start == 0 && entry->length == 0) continue;
+    drivers.push_back({at,
+                       unicode_string(reader, at, "MmUnloadedDrivers.Name",
+                                      sizeof(Entry) == sizeof(UnloadedEntry)),
+                       VirtAddr(entry->start), VirtAddr(entry->end), entry->time});
+  }
+  return drivers;
 }
 
 /// A list of 32-bit links: as walk_list().
@@ -118,10 +145,18 @@ std::vector<UnloadedDriver> unloaded_drivers_of(const image::TriageDump& dump) {
 Result<std::vector<LoadedModule>> Modules::drivers() const {
   ENGRAM_TRY(const auto head, kernel_.module_head());
   const Reader& reader = kernel_.reader();
-  if (const auto first = reader.space().load<std::uint64_t>(head); !first)
+  if (const auto first = load_pointer(reader.space(), head); !first)
     return fail("drivers: PsLoadedModuleList: {}", paging::to_string(first.error()));
   const auto structures = kernel_.structures();
   std::vector<LoadedModule> modules;
+  if (!kernel_.is_64_bit()) {
+    for (const VirtAddr entry : walk_list32(reader, head, "PsLoadedModuleList")) {
+      modules.push_back(read_module(reader, entry, entry32()));
+      modules.back().is_wow64 = false;
+      modules.back().load_count = reader.get(entry, kLoadCount32);
+    }
+    return modules;
+  }
   for (const VirtAddr entry : walk_list(reader, head, 0, "PsLoadedModuleList", kMostModules)) {
     auto module = read_module(reader, entry, entry64());
     module.load_count = reader.get(entry, kLoadCount);
@@ -164,24 +199,13 @@ Result<std::vector<UnloadedDriver>> Modules::unloaded() const {
     return fail("unloaded_drivers: KDBG, which says where they are, was not found");
   }
   const Reader& reader = kernel_.reader();
-  const auto table = reader.space().load<std::uint64_t>(*variable);
+  const auto table = load_pointer(reader.space(), *variable);
   if (!table) {
     return fail("unloaded_drivers: MmUnloadedDrivers: {}", paging::to_string(table.error()));
   }
-  std::vector<UnloadedDriver> drivers;
-  if (*table == 0) return drivers;  // none was ever unloaded
-  for (std::size_t i = 0; i < kUnloadedCount; ++i) {
-    const VirtAddr at = VirtAddr(*table) + i * sizeof(UnloadedEntry);
-    const auto entry = reader.space().load<UnloadedEntry>(at);
-    if (!entry) {
-      reader.report("MmUnloadedDrivers", at, paging::to_string(entry.error()));
-      break;
-    }
-    if (entry->start == 0 && entry->length == 0) continue;
-    drivers.push_back({at, unicode_string(reader, at, "MmUnloadedDrivers.Name"),
-                       VirtAddr(entry->start), VirtAddr(entry->end), entry->time});
-  }
-  return drivers;
+  if (!*table) return std::vector<UnloadedDriver>();  // none was ever unloaded
+  return kernel_.is_64_bit() ? read_unloaded<UnloadedEntry>(reader, *table)
+                             : read_unloaded<UnloadedEntry32>(reader, *table);
 }
 
 }  // namespace engram::kernel::windows

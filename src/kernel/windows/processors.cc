@@ -12,9 +12,9 @@ namespace {
 constexpr std::uint32_t kMostProcessors = 2048;
 
 /// Contexts that the kernel never filled in are zeros.
-std::optional<image::ContextAmd64> read_context(const Reader& reader, VirtAddr at,
-                                                std::string_view what) {
-  const auto context = reader.space().load<image::ContextAmd64>(at);
+template <class Context>
+std::optional<Context> read_context(const Reader& reader, VirtAddr at, std::string_view what) {
+  const auto context = reader.space().load<Context>(at);
   if (!context) {
     reader.report(what, at, paging::to_string(context.error()));
     return std::nullopt;
@@ -22,30 +22,55 @@ std::optional<image::ContextAmd64> read_context(const Reader& reader, VirtAddr a
   return context->flags == 0 ? std::nullopt : std::optional(*context);
 }
 
+/// That of 64-bit machines, which are those whose KPRCB is known.
+void set_context(const Reader& reader, VirtAddr at, std::string_view what, ProcessorState& state) {
+  if (reader.space().mode().architecture == Architecture::arm64) {
+    state.arm64 = read_context<image::ContextArm64>(reader, at, what);
+  } else {
+    state.context = read_context<image::ContextAmd64>(reader, at, what);
+  }
+}
+
 void add_processor(const Reader& reader, const Structures& at, std::uint32_t cpu, VirtAddr prcb,
                    std::vector<ProcessorState>& states) {
   const auto thread = reader.follow(prcb, at.current_thread);
   if (const auto context = reader.follow(prcb, at.context)) {
-    if (auto read = read_context(reader, *context, "KPRCB.Context"))
-      states.push_back({cpu, "context", read, std::nullopt, prcb, thread});
+    ProcessorState state{cpu, "context", {}, true, {}, {}, prcb, thread};
+    set_context(reader, *context, "KPRCB.Context", state);
+    if (state.has_context()) states.push_back(std::move(state));
   }
-  ProcessorState state{cpu, "processor_state", std::nullopt, std::nullopt, prcb, thread};
+  ProcessorState state{cpu, "processor_state", {}, true, {}, {}, prcb, thread};
   if (at.processor_context)
-    state.context = read_context(reader, prcb + *at.processor_context, "KPRCB.ProcessorState");
+    set_context(reader, prcb + *at.processor_context, "KPRCB.ProcessorState", state);
   if (at.special_registers) {
     const auto special = reader.space().load<SpecialRegisters>(prcb + *at.special_registers);
     if (special) state.special = *special;
   }
-  if (state.context || state.special) states.push_back(std::move(state));
+  if (state.has_context() || state.special) states.push_back(std::move(state));
 }
 
 }  // namespace
 
 std::optional<ProcessorState> header_state(const image::Facts& facts) {
-  if (!facts.crash || facts.architecture != Architecture::x86_64) return std::nullopt;
-  const auto context = load<image::ContextAmd64>(facts.crash->context, 0);
-  if (!context) return std::nullopt;
-  return ProcessorState{std::nullopt, "header", context, std::nullopt, std::nullopt, std::nullopt};
+  if (!facts.crash) return std::nullopt;
+  const Bytes bytes = facts.crash->context;
+  ProcessorState state;
+  state.source = "header";
+  switch (facts.architecture) {
+    case Architecture::x86_64:
+      state.context = load<image::ContextAmd64>(bytes, 0);
+      break;
+    case Architecture::x86:
+      if (const auto narrow = load<image::ContextX86>(bytes, 0)) state.context = widened(*narrow);
+      state.has_r8_to_r15 = false;
+      break;
+    case Architecture::arm64:
+      state.arm64 = load<image::ContextArm64>(bytes, 0);
+      break;
+    case Architecture::unknown:
+      break;
+  }
+  return state.has_context() ? std::optional(std::move(state)) : std::nullopt;
 }
 
 Result<std::vector<ProcessorState>> Processors::states() const {
@@ -65,9 +90,8 @@ Result<std::vector<ProcessorState>> Processors::states() const {
   }
   if (auto state = header_state(kernel_.image().facts())) {
     // The dump does not say whose it is: that of the processor whose stack is the same.
-    const std::uint64_t rsp = state->context->rsp;
     const auto same = std::find_if(states.begin(), states.end(), [&](const ProcessorState& other) {
-      return other.context && other.context->rsp == rsp;
+      return other.has_context() && other.stack_pointer() == state->stack_pointer();
     });
     if (same != states.end()) {
       state->cpu = same->cpu;

@@ -33,13 +33,22 @@ struct ProcessorState {
   std::optional<std::uint32_t> cpu;  ///< nothing for a context that is no processor's
   /// "header": of the dump; "context": KPRCB.Context; "processor_state": KPRCB.ProcessorState.
   std::string source;
-  std::optional<image::ContextAmd64> context;
+  std::optional<image::ContextAmd64> context;  ///< of a 32-bit machine, too
+  bool has_r8_to_r15 = true;                   ///< which that lacks
+  std::optional<image::ContextArm64> arm64;
   std::optional<SpecialRegisters> special;
   std::optional<VirtAddr> prcb;    ///< KPRCB
   std::optional<VirtAddr> thread;  ///< KTHREAD that ran
+
+  [[nodiscard]] bool has_context() const { return context || arm64; }
+  /// 0 without a context.
+  [[nodiscard]] std::uint64_t stack_pointer() const {
+    if (arm64) return arm64->sp;
+    return context ? context->rsp : 0;
+  }
 };
 
-/// The context in the header of a crash dump; nothing if there is none, or no x86-64 one.
+/// The context in the header of a crash dump; nothing if there is none.
 [[nodiscard]] std::optional<ProcessorState> header_state(const image::Facts& facts);
 
 class Processors {

@@ -11,13 +11,15 @@
 namespace engram::kernel::windows {
 namespace {
 
-// Microsoft's "PE Format": offsets in the file header and in the optional header of PE32+.
+// Microsoft's "PE Format": offsets in the file header and in the optional header.
 constexpr std::uint16_t kDosMagic = 0x5A4D;  // "MZ"
 constexpr std::uint64_t kPeOffsetAt = 0x3C;
 constexpr std::uint32_t kPeMagic = 0x4550;  // "PE\0\0"
 constexpr std::uint64_t kOptionalAt = 24;
-constexpr std::uint16_t kOptionalMagic64 = 0x20B;
-constexpr std::uint64_t kImageSizeAt = 0x38, kDirectoryCountAt = 0x6C, kDirectoriesAt = 0x70;
+constexpr std::uint16_t kOptionalMagic64 = 0x20B, kOptionalMagic32 = 0x10B;
+constexpr std::uint64_t kImageSizeAt = 0x38;
+// In PE32+; in PE32 they come earlier.
+constexpr std::uint64_t kDirectoryCountAt = 0x6C, kDirectoriesAt = 0x70, kEarlier = 0x10;
 constexpr std::uint32_t kDebugDirectory = 6;
 constexpr std::uint32_t kCodeView = 2;
 constexpr std::uint32_t kRsds = 0x53445352;
@@ -52,10 +54,11 @@ std::optional<PdbName> read_codeview(const paging::AddressSpace& space, VirtAddr
   return PdbName{*name, key + fmt::format("{:X}", std::uint32_t{record->age})};
 }
 
+/// `shift` is what the optional header is shorter by than that of PE32+.
 std::optional<PdbName> find_pdb(const paging::AddressSpace& space, VirtAddr base,
-                                VirtAddr optional_header) {
-  const auto directories = space.load<std::uint32_t>(optional_header + kDirectoryCountAt);
-  const VirtAddr directory = optional_header + (kDirectoriesAt + kDebugDirectory * 8);
+                                VirtAddr optional_header, std::uint64_t shift) {
+  const auto directories = space.load<std::uint32_t>(optional_header + (kDirectoryCountAt - shift));
+  const VirtAddr directory = optional_header + (kDirectoriesAt - shift + kDebugDirectory * 8);
   const auto address = space.load<std::uint32_t>(directory);
   const auto size = space.load<std::uint32_t>(directory + 4);
   if (!directories || *directories <= kDebugDirectory || !address || !size) return std::nullopt;
@@ -79,7 +82,8 @@ std::optional<ProgramImage> read_program_image(const paging::AddressSpace& space
   const auto magic = space.load<std::uint32_t>(header);
   const auto kind = space.load<std::uint16_t>(optional_header);
   const auto size = space.load<std::uint32_t>(optional_header + kImageSizeAt);
-  if (!magic || *magic != kPeMagic || !kind || *kind != kOptionalMagic64 || !size) {
+  if (!magic || *magic != kPeMagic || !kind || !size ||
+      (*kind != kOptionalMagic64 && *kind != kOptionalMagic32)) {
     return std::nullopt;
   }
   ProgramImage image;
@@ -87,7 +91,7 @@ std::optional<ProgramImage> read_program_image(const paging::AddressSpace& space
   image.size = *size;
   image.machine = space.load<std::uint16_t>(header + 4).value_or(0);
   image.timestamp = space.load<std::uint32_t>(header + 8).value_or(0);
-  image.pdb = find_pdb(space, base, optional_header);
+  image.pdb = find_pdb(space, base, optional_header, *kind == kOptionalMagic32 ? kEarlier : 0);
   return image;
 }
 

@@ -26,7 +26,7 @@ struct ProgramImage {
   std::optional<PdbName> pdb;  ///< nothing if there is none or its page is not there
 };
 
-/// The 64-bit image at `base`; nothing if there is none.
+/// The image at `base`, 64-bit or 32-bit; nothing if there is none.
 [[nodiscard]] std::optional<ProgramImage> read_program_image(const paging::AddressSpace& space,
                                                              VirtAddr base);
 

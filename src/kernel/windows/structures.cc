@@ -28,6 +28,12 @@ constexpr std::array kProcesses{
 #include "kernel/windows/structures.def"
 };
 
+constexpr std::array kArm64Processes{
+#define EPROCESS_ARM64(build, size1, size2, size3, ...) \
+  ProcessFamily{build, {size1, size2, size3}, __VA_ARGS__},
+#include "kernel/windows/structures.def"
+};
+
 struct ThreadFamily {
   std::uint32_t build;
   Offset id, links, start, win32_start, create_time;
@@ -35,6 +41,11 @@ struct ThreadFamily {
 
 constexpr std::array kThreads{
 #define ETHREAD(...) ThreadFamily{__VA_ARGS__},
+#include "kernel/windows/structures.def"
+};
+
+constexpr std::array kArm64Threads{
+#define ETHREAD_ARM64(...) ThreadFamily{__VA_ARGS__},
 #include "kernel/windows/structures.def"
 };
 
@@ -59,6 +70,26 @@ constexpr std::array kProcessors{
 #define KPRCB(...) ProcessorFamily{__VA_ARGS__},
 #include "kernel/windows/structures.def"
 };
+
+/// What the table has for one kind of machine.
+struct Known {
+  std::span<const ProcessFamily> processes;
+  std::span<const ThreadFamily> threads;
+  bool is_arm64;
+};
+
+Known known_for(Architecture architecture) {
+  switch (architecture) {
+    case Architecture::x86_64:
+      return {kProcesses, kThreads, false};
+    case Architecture::arm64:
+      return {kArm64Processes, kArm64Threads, true};
+    case Architecture::x86:
+    case Architecture::unknown:
+      break;
+  }
+  return {};
+}
 
 constexpr std::uint32_t kWindows8 = 9200;
 constexpr std::uint32_t kWow64ProcessIsStructure = 10586;
@@ -119,24 +150,29 @@ void set_thread(Structures& to, const ThreadFamily& family) {
 }
 
 /// KTHREAD, with which an ETHREAD begins.
-void set_kernel_thread(Structures& to, std::uint32_t build, const DebuggerData* block) {
+void set_kernel_thread(Structures& to, std::uint32_t build, const DebuggerData* block,
+                       bool is_arm64) {
   using D = DebuggerData;
-  const bool old = build < kWindows8;
-  to.teb = field<VirtAddr>("KTHREAD.Teb", block, D::kOffsetKThreadTeb, old ? 0xB8 : 0xF0);
-  to.stack_base =
-      field<VirtAddr>("KTHREAD.StackBase", block, D::kOffsetKThreadStackBase, old ? 0x278 : 0x38);
+  // Without the debugger's block: Windows 7's, or later ones'; arm64 has others, not known here.
+  const auto otherwise = [&](Offset old, Offset later) -> Offset {
+    if (is_arm64) return 0;
+    return build < kWindows8 ? old : later;
+  };
+  to.teb = field<VirtAddr>("KTHREAD.Teb", block, D::kOffsetKThreadTeb, otherwise(0xB8, 0xF0));
+  to.stack_base = field<VirtAddr>("KTHREAD.StackBase", block, D::kOffsetKThreadStackBase,
+                                  otherwise(0x278, 0x38));
   to.kernel_stack = field<VirtAddr>("KTHREAD.KernelStack", block, D::kOffsetKThreadKernelStack,
-                                    old ? 0x38 : 0x58);
+                                    otherwise(0x38, 0x58));
   to.initial_stack =
       field<VirtAddr>("KTHREAD.InitialStack", block, D::kOffsetKThreadInitialStack, 0x28);
   to.thread_state =
-      field<std::uint8_t>("KTHREAD.State", block, D::kOffsetKThreadState, old ? 0x164 : 0x184);
+      field<std::uint8_t>("KTHREAD.State", block, D::kOffsetKThreadState, otherwise(0x164, 0x184));
   to.wait_reason = field<std::uint8_t>("KTHREAD.WaitReason", block, D::kOffsetKThreadWaitReason, 0);
 }
 
-void set_processor(Structures& to, std::uint32_t build, const DebuggerData* block) {
+void set_processor(Structures& to, std::uint32_t build, const DebuggerData* block, bool is_arm64) {
   using D = DebuggerData;
-  const auto& family = family_of(kProcessors, build);
+  const auto family = is_arm64 ? ProcessorFamily{} : family_of(kProcessors, build);
   to.current_thread =
       field<VirtAddr>("KPRCB.CurrentThread", block, D::kOffsetPrcbCurrentThread, 0x8);
   to.context = field<VirtAddr>("KPRCB.Context", block, D::kOffsetPrcbContext, family.context);
@@ -147,6 +183,7 @@ void set_processor(Structures& to, std::uint32_t build, const DebuggerData* bloc
   to.special_registers = field("KPRCB.ProcessorState.SpecialRegisters", block,
                                D::kOffsetPrcbProcStateSpecialReg, family.state)
                              .offset;
+  if (is_arm64) to.special_registers.reset();
 }
 
 void set_areas(Structures& to, std::uint32_t build) {
@@ -185,7 +222,8 @@ struct Candidate {
 };
 
 /// What the debugger's block names comes first, then the build, then whatever there is.
-std::vector<Candidate> candidates(std::uint32_t build, const DebuggerData* block) {
+std::vector<Candidate> candidates(std::span<const ProcessFamily> known, std::uint32_t build,
+                                  const DebuggerData* block) {
   std::vector<Candidate> all;
   const auto add = [&](const ProcessFamily& family, const char* why) {
     const auto is_same = [&](const Candidate& other) { return other.family == &family; };
@@ -196,7 +234,7 @@ std::vector<Candidate> candidates(std::uint32_t build, const DebuggerData* block
     const auto peb = block->get<Offset>(DebuggerData::kOffsetEprocessPeb);
     const auto parent = block->get<Offset>(DebuggerData::kOffsetEprocessParentCid);
     for (const bool exact : {true, false}) {
-      for (const auto& family : kProcesses) {
+      for (const auto& family : known) {
         const bool has_size =
             size != 0 && std::count(family.sizes.begin(), family.sizes.end(), size) != 0;
         if (peb == family.peb && parent == family.parent && (has_size || !exact)) {
@@ -206,17 +244,18 @@ std::vector<Candidate> candidates(std::uint32_t build, const DebuggerData* block
       }
     }
   }
-  add(family_of(kProcesses, build), "the build");
-  for (const auto& family : kProcesses) add(family, "tried, and right for the first process");
+  add(family_of(known, build), "the build");
+  for (const auto& family : known) add(family, "tried, and right for the first process");
   return all;
 }
 
 /// The thread family under which the first thread is System's, that of the build first.
-void choose_thread(const paging::AddressSpace& space, Diagnostics& diagnostics, std::uint32_t build,
-                   VirtAddr head, Structures& to) {
-  const auto& likely = family_of(kThreads, build);
+void choose_thread(const paging::AddressSpace& space, Diagnostics& diagnostics,
+                   std::span<const ThreadFamily> known, std::uint32_t build, VirtAddr head,
+                   Structures& to) {
+  const auto& likely = family_of(known, build);
   std::vector<const ThreadFamily*> order{&likely};
-  for (const auto& family : kThreads) {
+  for (const auto& family : known) {
     if (&family != &likely) order.push_back(&family);
   }
   for (const auto* family : order) {
@@ -240,18 +279,26 @@ void choose_thread(const paging::AddressSpace& space, Diagnostics& diagnostics, 
 Result<Structures> find_structures(const paging::AddressSpace& space, Diagnostics& diagnostics,
                                    std::uint32_t build, VirtAddr process_head,
                                    const DebuggerData* debugger_data) {
-  for (const auto& [family, why] : candidates(build, debugger_data)) {
+  const auto architecture = space.mode().architecture;
+  const Known known = known_for(architecture);
+  if (known.processes.empty()) {
+    return fail(
+        "windows: the layout of EPROCESS and ETHREAD of {} kernels is not known: processes, "
+        "threads and what belongs to them are not read",
+        to_string(architecture));
+  }
+  for (const auto& [family, why] : candidates(known.processes, build, debugger_data)) {
     Structures found;
     set_process(found, *family, debugger_data);
     if (!is_system_first(space, process_head, found)) continue;
     // A build that is not known is taken for the one whose processes look the same.
     const std::uint32_t like = build != 0 ? build : family->build;
-    set_kernel_thread(found, like, debugger_data);
-    set_processor(found, like, debugger_data);
+    set_kernel_thread(found, like, debugger_data, known.is_arm64);
+    set_processor(found, like, debugger_data, known.is_arm64);
     set_areas(found, like);
     found.driver_timestamp =
         field<std::uint32_t>("KLDR_DATA_TABLE_ENTRY.TimeDateStamp", like < kWindows8 ? 0x80 : 0x9C);
-    choose_thread(space, diagnostics, like, process_head, found);
+    choose_thread(space, diagnostics, known.threads, like, process_head, found);
     found.source = fmt::format("offsets of build {} ({})", family->build, why);
     diagnostics.add(
         Level::info, "windows",
@@ -260,9 +307,9 @@ Result<Structures> find_structures(const paging::AddressSpace& space, Diagnostic
     return found;
   }
   return fail(
-      "windows: under none of the {} known layouts of EPROCESS does the list of processes at {:#x} "
-      "begin with System (build {})",
-      kProcesses.size(), process_head.value, build);
+      "windows: under none of the {} known layouts of EPROCESS on {} does the list of processes at "
+      "{:#x} begin with System (build {})",
+      known.processes.size(), to_string(architecture), process_head.value, build);
 }
 
 }  // namespace engram::kernel::windows

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Where the structures of a Windows kernel (x86-64) have their members. Windows has no description
-// of its types in memory: they come from the debugger's block as far as it names them, and from a
-// table of builds.
+// Where the structures of a Windows kernel (x86-64, arm64) have their members. Windows has no
+// description of its types in memory: they come from the debugger's block as far as it names them,
+// and from a table of builds.
 
 #include <cstdint>
 #include <optional>
@@ -46,7 +46,8 @@ struct Structures {
   // KPRCB
   Field<VirtAddr> current_thread, context;
   Field<std::uint32_t> processor_number;
-  std::optional<std::uint64_t> processor_context, special_registers;
+  std::optional<std::uint64_t> processor_context;
+  std::optional<std::uint64_t> special_registers;  ///< of x86-64 only
 
   // KLDR_DATA_TABLE_ENTRY
   Field<std::uint32_t> driver_timestamp;
@@ -56,7 +57,9 @@ struct Structures {
 
 /// The offsets for the kernel of this build, whose list of processes begins at `process_head`: of
 /// all in the table those that fit, in the order in which they are likely, the first under which
-/// the first process is System. Nothing fits: Error says what was tried.
+/// the first process is System. Errors: nothing fits, or the table has nothing for this machine;
+/// the text says what was tried.
+/// The machine is that of space.mode().
 Result<Structures> find_structures(const paging::AddressSpace& space, Diagnostics& diagnostics,
                                    std::uint32_t build, VirtAddr process_head,
                                    const DebuggerData* debugger_data);

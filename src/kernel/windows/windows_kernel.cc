@@ -32,8 +32,7 @@ WindowsKernel::WindowsKernel(const image::Image& image, Diagnostics& diagnostics
                              windows::WindowsMap map)
     : image_(image),
       map_(std::move(map)),
-      space_(image.memory(), {Architecture::x86_64, map_.levels, paging::Software::windows},
-             map_.root),
+      space_(image.memory(), map_.mode, map_.root),
       reader_(space_, diagnostics, image.is_live()),
       build_(find_build(image.facts(), map_)),
       structures_(fail("windows: not looked for")) {}
@@ -46,9 +45,10 @@ Result<std::unique_ptr<WindowsKernel>> WindowsKernel::find(const image::Image& i
   ENGRAM_TRY(auto map, windows::find_windows_map(image, diagnostics, search));
   std::unique_ptr<WindowsKernel> kernel(new WindowsKernel(image, diagnostics, std::move(map)));
   const auto& found = kernel->map_;
-  diagnostics.add(
-      Level::info, "windows",
-      fmt::format("root {:#x}: {}; build {}", found.root.value, found.how, kernel->build_));
+  diagnostics.add(Level::info, "windows",
+                  fmt::format("root {:#x} ({}, {} levels): {}; build {}", found.root.value,
+                              to_string(found.mode.architecture), found.mode.levels, found.how,
+                              kernel->build_));
   if (found.kernel) {
     diagnostics.add(
         Level::info, "windows",

@@ -44,6 +44,7 @@ class WindowsKernel {
   [[nodiscard]] const paging::AddressSpace& space() const { return space_; }
   [[nodiscard]] paging::AddressSpace space_at(PhysAddr root) const;
   [[nodiscard]] const windows::WindowsMap& map() const { return map_; }
+  [[nodiscard]] bool is_64_bit() const { return windows::pointer_size(map_.mode) == 8; }
   [[nodiscard]] const Reader& reader() const { return reader_; }
   /// Nothing if it was not found.
   [[nodiscard]] const std::optional<windows::DebuggerData>& debugger_data() const {

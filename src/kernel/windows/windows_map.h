@@ -16,9 +16,24 @@
 
 namespace engram::kernel::windows {
 
+/// How a Windows machine is paged. A dump says which machine it is; all else is taken for x86-64.
+[[nodiscard]] paging::Mode windows_mode(const image::Facts& facts);
+
+/// Bytes of a pointer.
+[[nodiscard]] constexpr std::uint64_t pointer_size(const paging::Mode& mode) {
+  return mode.architecture == Architecture::x86 ? 4 : 8;
+}
+/// A pointer of the machine's width.
+[[nodiscard]] Result<VirtAddr, paging::Fault> load_pointer(const paging::AddressSpace& space,
+                                                           VirtAddr at);
+
 /// KUSER_SHARED_DATA: a page that each process sees, at the same address since Windows NT.
 struct SharedData {
-  static constexpr VirtAddr kAddress{0xFFFF'F780'0000'0000};
+  /// On 64-bit machines and on 32-bit ones.
+  static constexpr VirtAddr kAddress{0xFFFF'F780'0000'0000}, kAddress32{0xFFDF'0000};
+  [[nodiscard]] static constexpr VirtAddr address(const paging::Mode& mode) {
+    return pointer_size(mode) == 4 ? kAddress32 : kAddress;
+  }
 
   std::uint32_t major_version = 0, minor_version = 0;
   std::uint32_t build = 0;  ///< 0 before Windows 10
@@ -33,7 +48,7 @@ struct SharedData {
 
 struct WindowsMap {
   PhysAddr root;                     ///< of the kernel's page tables
-  unsigned levels;                   ///< of these
+  paging::Mode mode;                 ///< of these
   std::string how;                   ///< for people: where the root was found
   bool is_named;                     ///< by the image: else it may be that of any process
   std::optional<SharedData> shared;  ///< nothing if the image does not have the page
@@ -46,8 +61,9 @@ enum class Search : std::uint8_t {
   quick,  ///< the first 16 MiB, where the boot loader puts that of System, and no complaints
 };
 
-/// The root: what the crash header says, what the CPUs had loaded, else a page that looks like one
-/// and leads to KUSER_SHARED_DATA. Errors: none was found; the text says what was tried.
+/// The root: what the crash header says, what the CPUs had loaded, else (on x86-64) a page that
+/// looks like one and leads to KUSER_SHARED_DATA. Errors: none was found; the text says what was
+/// tried.
 Result<WindowsMap> find_windows_map(const image::Image& image, Diagnostics& diagnostics,
                                     Search search);
 

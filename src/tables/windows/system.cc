@@ -36,8 +36,10 @@ const Table& windows_os_version_table() {
   static const DataTable<WindowsKernel*> table(
       "os_version", "its version and build; one row.", 1,
       {
-          {{"arch", Type::text, "x86_64."},
-           [](WindowsKernel* const&, Session&) { return cell(to_string(Architecture::x86_64)); }},
+          {{"arch", Type::text, "x86_64, arm64 or x86."},
+           [](WindowsKernel* const& kernel, Session&) {
+             return cell(to_string(kernel->map().mode.architecture));
+           }},
           {{"kernel_version", Type::text, "Version and build."}, version},
           {{"system_version", Type::text, "NtBuildLab; NULL without KDBG."},
            [](WindowsKernel* const& kernel, Session&) { return cell(kernel->build_lab()); }},

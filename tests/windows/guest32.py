@@ -1,0 +1,160 @@
+# SPDX-FileCopyrightText: engram contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A 32-bit machine with Windows 7, with or without PAE: its kernel, drivers and page tables. No processes."""
+import struct
+
+from guest import DATA, EPOCH, NT_SIZE, unix_time
+from memory import (ACCESSED_DIRTY, LARGE, LARGE_FRAME, NX, PAGE, PRESENT, RAM_BELOW_4G, USER, WRITABLE, Heap,
+                    NarrowSpace, PaeSpace, Physical)
+
+NT = 0x8284_0000
+SHARED_DATA = 0xFFDF_0000
+POOL = 0x8500_0000
+LARGE_PAGE = 0x8A00_0000
+USER_PAGES = 0x3000_0000
+KDBG_SIZE = 0x340
+
+
+def sign_extended(address):
+    """As the debugger's block has pointers of 32 bits."""
+    return address | 0xFFFF_FFFF_0000_0000 if address >> 31 else address
+
+
+class Guest32:
+    MACHINE, MACHINE_NAME = 0x14C, "I386"
+    build = 7601
+
+    def __init__(self, pae):
+        self.pae = pae
+        self.physical = Physical(2, RAM_BELOW_4G)
+        self.kernel = PaeSpace(self.physical) if pae else NarrowSpace(self.physical)
+        self.pool = Heap(self.kernel, POOL)
+        self.truth = {"drivers": [], "unloaded_drivers": [], "translations": [], "registers": [self.register_truth()]}
+        self.kernel.map(NT, DATA, PRESENT)
+        self.kernel.map(NT + DATA, NT_SIZE - DATA)
+        self.kernel.write(NT, self.pe_header())
+        self.variables = Heap(self.kernel, NT + DATA)
+        self.module_list = self.variables.put(bytes(8), 8)
+        self.process_list = self.variables.put(bytes(8), 8)
+        self.unloaded_variable = self.variables.put(bytes(4), 4)
+        self.pfn_database = self.variables.put(struct.pack("<I", 0x83C0_0000), 4)
+        self.build_lab = self.variables.put(b"7601.synthetic32\0")
+        self.kernel.map(SHARED_DATA, PAGE, PRESENT | NX)
+        self.kernel.write_all(SHARED_DATA + 0x14, "IiI", EPOCH & 0xFFFF_FFFF, EPOCH >> 32, EPOCH >> 32)
+        self.kernel.write_all(SHARED_DATA + 0x30, "520s", "C:\\Windows".encode("utf-16-le"))
+        self.kernel.write_all(SHARED_DATA + 0x260, "IIBxxxII", 0, 1, 1, 6, 1)
+        self.make_drivers()
+        self.make_debugger_data()
+        self.make_special_pages()
+
+    @staticmethod
+    def pe_header():
+        """PE32: without BaseOfData's neighbours, and with directories 16 bytes earlier than in PE32+."""
+        page = bytearray(PAGE)
+        page[0:2] = b"MZ"
+        struct.pack_into("<I", page, 0x3C, 0x80)
+        struct.pack_into("<4sHHIIIHH", page, 0x80, b"PE\0\0", 0x14C, 1, 0x4CE7_8A09, 0, 0, 0xE0, 0x10E)
+        struct.pack_into("<H", page, 0x98, 0x10B)
+        struct.pack_into("<I", page, 0x98 + 0x38, NT_SIZE)
+        struct.pack_into("<I", page, 0x98 + 0x5C, 16)
+        record = b"RSDS" + bytes(range(16)) + struct.pack("<I", 2) + b"ntkrpamp.pdb\0"
+        struct.pack_into("<II", page, 0x98 + 0x60 + 6 * 8, 0x300, 28)
+        struct.pack_into("<IIHHIIII", page, 0x300, 0, 0, 0, 0, 2, len(record), 0x340, 0x340)
+        page[0x340:0x340 + len(record)] = record
+        return bytes(page)
+
+    def unicode_string(self, text):
+        length, buffer = self.pool.text(text)
+        return struct.pack("<HHI", length, length + 2, buffer)
+
+    def make_drivers(self):
+        nodes = []
+        for number, (path, name, base, size) in enumerate((
+                ("\\SystemRoot\\system32\\ntkrnlpa.exe", "ntoskrnl.exe", NT, NT_SIZE),
+                ("\\SystemRoot\\system32\\halmacpi.dll", "hal.dll", NT + 0x40_0000, 0x37000),
+                ("\\SystemRoot\\Bj\u00f6rn\u2603.sys", "Bj\u00f6rn\u2603.sys", NT + 0x60_0000, 0x9000))):
+            entry = self.pool.take(0x58)
+            self.kernel.write_all(entry + 0x18, "III", base, base + 0x1000, size)
+            self.kernel.write(entry + 0x24, self.unicode_string(path) + self.unicode_string(name))
+            self.kernel.write_all(entry + 0x34, "IH", 0x0900_4000, number + 1)
+            nodes.append(entry)
+            self.truth["drivers"].append({
+                "virtual_address": hex(entry), "name": name, "path": path, "base_address": hex(base), "size": size,
+                "entry_point": hex(base + 0x1000), "load_count": number + 1, "timestamp": None})
+        ring = [self.module_list, *nodes]
+        for at, node in enumerate(ring):
+            self.kernel.write_all(node, "II", ring[(at + 1) % len(ring)], ring[at - 1])
+        table = self.pool.take(0x18 * 50)
+        for number, name in enumerate(("dump_atapi.sys", "w\u00e4g.sys")):
+            start = NT + 0x80_0000 + number * 0x10_0000
+            time, end = EPOCH + number * 10**7, start + 0x5000
+            self.kernel.write(table + number * 0x18, self.unicode_string(name) + struct.pack("<IIQ", start, end, time))
+            self.truth["unloaded_drivers"].append({"name": name, "start_address": hex(start), "end_address": hex(end),
+                                                   "unload_time": unix_time(time)})
+        self.kernel.write_all(self.unloaded_variable, "I", table)
+
+    def make_debugger_data(self):
+        data = bytearray(KDBG_SIZE)
+        put = lambda offset, layout, *values: struct.pack_into("<" + layout, data, offset, *values)
+        put(0x10, "4sI", b"KDBG", KDBG_SIZE)
+        for offset, address in ((0x18, NT), (0x48, self.module_list), (0x50, self.process_list),
+                                (0x208, self.build_lab), (0x220, self.unloaded_variable)):
+            put(offset, "Q", sign_extended(address))
+        self.debugger_data = self.variables.put(bytes(data), 64)
+
+    # eax is first; cs and ss are not compared
+    REGISTERS = ("rdi", "rsi", "rbx", "rdx", "rcx", "rax", "rbp", "rip")
+
+    def register_values(self):
+        return [0x8300_0000 + n * 8 for n in range(8)]
+
+    def register_truth(self):
+        return {"cpu": None, "source": "header", "rsp": "0x83001000", "rflags": 0x246, "r8": None,
+                **{name: hex(value) for name, value in zip(self.REGISTERS, self.register_values())}}
+
+    def context(self):
+        data = bytearray(0x2CC)
+        struct.pack_into("<I", data, 0, 0x1_003F)
+        struct.pack_into("<4I", data, 0x8C, 0, 0x30, 0x23, 0x23)
+        struct.pack_into("<8I", data, 0x9C, *self.register_values())
+        struct.pack_into("<4I", data, 0xBC, 8, 0x246, 0x8300_1000, 0x10)
+        return bytes(data)
+
+    def make_special_pages(self):
+        space, base = self.kernel, USER_PAGES
+        root = hex(space.root_register())
+        expect = lambda address, **truth: self.truth["translations"].append(
+            {"address": hex(address), "page_table": root, **truth})
+
+        def leaf(entry, physical=None, text=None):
+            nonlocal base
+            space.entry(base, entry)
+            if text:
+                expect(base + 0x123, level=1, text=text)
+            else:
+                expect(base + 0x123, physical=hex(physical + 0x123))
+            base += PAGE
+
+        frame = self.physical.take()
+        leaf(frame * PAGE | PRESENT | USER, frame * PAGE)
+        leaf(frame * PAGE | 1 << 11 | 4 << 5, frame * PAGE)  # transition
+        leaf(0, text="is not present")
+        leaf(4 << 5, text="never touched")
+        leaf((0x1234 << 32 if self.pae else 0x12_3000) | 4 << 5, text="page file")
+        leaf(1 << 10 | 0x5000, text="prototype")
+        expect(0x7F00_0000, level=3 if self.pae else 2, text="is not present")
+        expect(0x1_0000_0000, level=0, text="not an address")
+        large = LARGE | PRESENT | WRITABLE | ACCESSED_DIRTY
+        if self.pae:
+            space.entry(LARGE_PAGE, LARGE_FRAME * PAGE | 1 << 12 | large, 2)  # PAT
+            expect(LARGE_PAGE + 0x12_3456, physical=hex(LARGE_FRAME * PAGE + 0x12_3456))
+        else:
+            space.entry(LARGE_PAGE, LARGE_FRAME * PAGE | 1 << 12 | large, 2)
+            expect(LARGE_PAGE + 0x32_3456, physical=hex(LARGE_FRAME * PAGE + 0x32_3456))
+            space.entry(LARGE_PAGE + 0x40_0000, 0x0040_0000 | 5 << 13 | large, 2)  # PSE-36: bits 39:32 are 5
+            expect(LARGE_PAGE + 0x40_0008, physical=hex(0x5_0040_0008))
+
+    @staticmethod
+    def truth_start():
+        """An instruction of the kernel."""
+        return NT + 0x1234
