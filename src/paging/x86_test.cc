@@ -130,8 +130,6 @@ TEST_F(X86, PaeFaultsOfEachLevel) {
 TEST_F(X86, ListsWhatIsMapped) {
   map_narrow(kTable.value | kP | kRw, kPage.value | kP);
   put32(kRoot + 1023 * 4, 0x00c0'0000 | kP | kPs);  // the last 4 MiB
-  map_pae(0, 0, 0);
-  map_narrow(kTable.value | kP | kRw, kPage.value | kP);
   const guest::Memory memory = memory_.memory();
   std::vector<Mapping> all;
   const auto skipped = AddressSpace(memory, kNarrow, kRoot)
