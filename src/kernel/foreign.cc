@@ -70,7 +70,13 @@ StatedPaging arm64_paging(const image::Facts& facts) {
   // The kernel image, with swapper_pg_dir in it, is mapped at this distance.
   const auto table = number(facts, "SYMBOL(swapper_pg_dir)", 16);
   const auto offset = image_offset(facts);
-  if (table && offset) found.root = PhysAddr(*table - *offset);
+  if (!table || !offset) return found;
+  found.root = PhysAddr(*table - *offset);
+  // A kernel with pages of 64 KiB that was built for 52 bits and runs with 48 uses the last 64 of
+  // the 1024 entries (TTBR1_BADDR_4852_OFFSET in arch/arm64/include/asm/pgtable-hwdef.h).
+  constexpr std::uint64_t kOffset = std::uint64_t{1024 - 64} * 8;
+  const bool is_narrowed = built == 52U && found.mode == paging::arm64_mode(16, 48);
+  if (is_narrowed) found.root = *found.root + kOffset;
   return found;
 }
 

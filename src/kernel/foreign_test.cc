@@ -49,6 +49,14 @@ TEST(StatedPaging, OfArm64WithoutTheProcessorsWidth) {
   EXPECT_FALSE(found.root);
 }
 
+TEST(StatedPaging, OfArm64WithFewerBitsThanItWasBuiltFor) {
+  std::string text = kArm64;
+  text.replace(text.find("0x16"), 4, "0x10");
+  const auto found = stated_paging(facts_of(Architecture::arm64, text));
+  EXPECT_EQ(found.mode, paging::arm64_mode(16, 48));
+  EXPECT_EQ(found.root, PhysAddr(0x41e5'1e00));
+}
+
 TEST(StatedPaging, NonsenseIsNotTaken) {
   for (const char* text :
        {"PAGESIZE=12345\nNUMBER(VA_BITS)=0\n", "NUMBER(TCR_EL1_T1SZ)=0x3f\n",

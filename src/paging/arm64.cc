@@ -20,7 +20,6 @@ constexpr std::uint64_t kNoUserTable = 1ULL << 61U;
 constexpr std::uint64_t kReadOnlyTable = 1ULL << 62U;
 
 constexpr unsigned kLeastBits = 36, kMostBits = 48, kWideBits = 52;
-constexpr unsigned kEntrySize = 8;
 constexpr unsigned kPage64K = 16;
 
 constexpr std::uint64_t bits_from_to(unsigned first, unsigned behind) {
@@ -77,19 +76,19 @@ constexpr Format make_format() {
   format.address_bits = address_bits;
   format.has_upper_end = true;
   format.tag_bits = 8;
-  format.entry_size = kEntrySize;
+  format.entry_shift = kWordShift;
   format.decode = decode<page_bits, kIsWide>;
-  unsigned shift = page_bits;
+  unsigned shift = page_bits, root_bits = 0;
   for (; shift < address_bits; shift += kIndexBits) {
     // The root has as many entries as are left.
-    format.index_bits[format.levels++] = {
-        static_cast<std::uint8_t>(shift),
-        static_cast<std::uint8_t>(std::min(kIndexBits, address_bits - shift))};
+    const unsigned count = std::min(kIndexBits, address_bits - shift);
+    format.index_bits[format.levels++] = {static_cast<std::uint8_t>(shift),
+                                          static_cast<std::uint16_t>((1U << count) - 1)};
+    root_bits = count + kWordShift;
   }
   // TTBRn_EL1: bit 0 is CnP, 63:48 are the ASID. A root begins at a multiple of its size, and of
   // 64 bytes. Bits 51:48 of the root's address, which may stand in bits 5:2, are taken for zero.
-  const unsigned root_entries = format.index_bits[format.levels - 1].count;
-  format.root_mask = bits_from_to(std::max(root_entries + 3U, 6U), 48);
+  format.root_mask = bits_from_to(std::max(root_bits, 6U), 48);
   return format;
 }
 

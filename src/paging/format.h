@@ -39,8 +39,19 @@ struct Entry {
 /// The bits of an address that choose an entry of a table.
 struct IndexBits {
   std::uint8_t shift = 0;  ///< the lowest one: an entry stands for 2^shift bytes of address space
-  std::uint8_t count = 0;  ///< a table has 2^count entries
+  std::uint16_t mask = 0;  ///< a table has one entry more
 };
+
+inline constexpr unsigned kWordShift = 3;
+
+/// An entry of 4 bytes.
+[[nodiscard]] inline std::optional<std::uint64_t> load_half_word(const guest::Memory& memory,
+                                                                 PhysAddr at) {
+  const std::uint64_t skip = at.value % sizeof(std::uint64_t);
+  const auto word = memory.load_word(at - skip);
+  if (!word) return std::nullopt;
+  return static_cast<std::uint32_t>(*word >> (skip * 8));
+}
 
 /// Tables of level 1 stand for a multiple of 2 MiB (which the walk cache relies on), and tables
 /// other than the root begin at multiples of 4 KiB.
@@ -51,7 +62,7 @@ struct Format {
   unsigned address_bits;
   bool has_upper_end;
   unsigned tag_bits;        ///< uppermost bits of an address that are no part of it
-  unsigned entry_size;      ///< bytes: 4 or 8
+  unsigned entry_shift;     ///< an entry has 2^entry_shift bytes: 4 or 8
   std::uint64_t root_mask;  ///< the bits of the root register that are the root's address
   std::array<IndexBits, kMaxLevels> index_bits;  ///< of level 1 first
   /// An entry of level 1 is never a table, and a page of level n has span(n) bytes.
@@ -63,21 +74,18 @@ struct Format {
   }
   [[nodiscard]] std::uint64_t index(VirtAddr address, unsigned level) const {
     const IndexBits bits = index_bits[level - 1];
-    return address.value >> bits.shift & ((std::uint64_t{1} << bits.count) - 1);
+    return address.value >> bits.shift & bits.mask;
   }
   /// Where the entry for `address` lies in a table of this level.
   [[nodiscard]] PhysAddr entry_at(PhysAddr table, VirtAddr address, unsigned level) const {
-    return table + index(address, level) * entry_size;
+    return table + (index(address, level) << entry_shift);
   }
-  /// Nothing if the image does not have all of its bytes. `at` is a multiple of entry_size.
+  /// Nothing if the image does not have all of its bytes. `at` is a multiple of its size.
   [[nodiscard]] std::optional<std::uint64_t> load_entry(const guest::Memory& memory,
                                                         PhysAddr at) const {
-    if (entry_size == sizeof(std::uint64_t)) return memory.load_word(at);
-    const std::uint64_t skip = at.value % sizeof(std::uint64_t);
-    const auto word = memory.load_word(at - skip);
-    if (!word) return std::nullopt;
-    return static_cast<std::uint32_t>(*word >> (skip * 8));
+    return entry_shift == kWordShift ? memory.load_word(at) : load_half_word(memory, at);
   }
+  [[nodiscard]] std::uint64_t entry_size() const { return std::uint64_t{1} << entry_shift; }
 
   /// The address without its tag: what is left is sign-extended.
   [[nodiscard]] std::uint64_t untagged(VirtAddr address) const {
@@ -98,7 +106,7 @@ constexpr std::uint64_t offset_in(std::uint64_t span, VirtAddr address) {
 
 /// Of tables that all have 512 entries of 8 bytes, and pages of 4 KiB.
 constexpr std::array<IndexBits, kMaxLevels> index_bits_of_512() {
-  return {{{12, 9}, {21, 9}, {30, 9}, {39, 9}, {48, 9}}};
+  return {{{12, 511}, {21, 511}, {30, 511}, {39, 511}, {48, 511}}};
 }
 
 /// The format of `mode`; null if engram does not know it.

@@ -42,13 +42,13 @@ class Enumerator {
     PhysAddr at = format_.entry_at(state.table, first, state.level);
     VirtAddr start(align_down(first.value, format_.span(state.level)));
     for (std::uint64_t done = 0; done < left; done += kBlock) {
-      const bool go_on = format_.entry_size == sizeof(std::uint64_t)
+      const bool go_on = format_.entry_shift == kWordShift
                              ? list_block<std::uint64_t>(state, at, std::min(kBlock, left - done),
                                                          start, {first, last})
                              : list_block<std::uint32_t>(state, at, std::min(kBlock, left - done),
                                                          start, {first, last});
       if (!go_on) return false;
-      at = at + kBlock * format_.entry_size;
+      at = at + kBlock * format_.entry_size();
       start = start + kBlock * format_.span(state.level);
     }
     return true;

@@ -52,18 +52,18 @@ constexpr Format kTwoLevels{.levels = 2,
                             .address_bits = 32,
                             .has_upper_end = false,
                             .tag_bits = 0,
-                            .entry_size = 4,
+                            .entry_shift = 2,
                             .root_mask = kAddressMask,
-                            .index_bits = {{{12, 10}, {22, 10}}},
+                            .index_bits = {{{12, 1023}, {22, 1023}}},
                             .decode = decode};
 // CR3: bits 31:5, the root has 32 bytes.
 constexpr Format kThreeLevels{.levels = 3,
                               .address_bits = 32,
                               .has_upper_end = false,
                               .tag_bits = 0,
-                              .entry_size = 8,
+                              .entry_shift = kWordShift,
                               .root_mask = 0xffff'ffe0,
-                              .index_bits = {{{12, 9}, {21, 9}, {30, 2}}},
+                              .index_bits = {{{12, 511}, {21, 511}, {30, 3}}},
                               .decode = decode_pae};
 
 }  // namespace

@@ -42,7 +42,7 @@ constexpr Format make_format(unsigned levels, unsigned address_bits) {
           .address_bits = address_bits,
           .has_upper_end = true,
           .tag_bits = 0,
-          .entry_size = 8,
+          .entry_shift = kWordShift,
           .root_mask = kAddressMask,
           .index_bits = index_bits_of_512(),
           .decode = decode};
