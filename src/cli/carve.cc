@@ -29,6 +29,8 @@ PartKind kind_of(const Fault& fault) {
       return PartKind::table_absent;
     case Reason::page_absent:
     case Reason::page_unreadable:
+    case Reason::no_tables:
+    case Reason::no_piece:
       break;
   }
   return PartKind::page_absent;

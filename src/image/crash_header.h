@@ -22,6 +22,13 @@ struct CrashException {
   std::vector<std::uint64_t> parameters;  ///< at most 15
 };
 
+/// What a driver, or Windows itself, left in the dump behind the memory.
+struct SecondaryData {
+  std::string tag;         ///< GUID: who left it; "270a33fd-3da6-460d-ba89-3c1bae21e39b"
+  FileOffset at;           ///< of its first byte
+  std::uint64_t size = 0;  ///< bytes
+};
+
 /// Members that the writer did not fill in are empty.
 struct CrashHeader {
   bool is_64_bit = true;
@@ -41,8 +48,10 @@ struct CrashHeader {
   std::optional<std::uint64_t> system_time, up_time;  ///< 100 ns; since 1601, since boot
   std::optional<std::uint32_t> mini_dump_fields, secondary_data_state, product_type, suite_mask,
       writer_status, attributes, boot_id;
-  std::optional<bool> pae;         ///< 32-bit headers only
+  std::optional<bool> pae;                        ///< 32-bit headers only
+  std::optional<std::uint8_t> secondary_version;  ///< 64-bit headers only
   std::vector<std::byte> context;  ///< CONTEXT of the machine; empty if there is none
+  std::vector<SecondaryData> secondary_data;
 };
 
 // Of CrashHeader::machine.

@@ -9,6 +9,7 @@
 #include "image/dmp_header.h"
 #include "image/dmp_layout.h"
 #include "image/dmp_pages.h"
+#include "image/dmp_secondary.h"
 #include "image/dmp_triage.h"
 #include "image/formats.h"
 
@@ -39,11 +40,30 @@ void add_registers(const ContextAmd64& context, CpuRegisters& cpu) {
   cpu.rip = context.rip;
   cpu.rsp = context.rsp;
   cpu.rflags = context.eflags;
+  cpu.context = context;
+}
+
+/// They follow the last page, or what Windows reckoned that the dump needs.
+std::vector<SecondaryData> read_blobs(const FileView& file, const CrashHeader& crash,
+                                      Contents& contents) {
+  std::vector<FileOffset> places;
+  if (crash.required_space) places.emplace_back(*crash.required_space);
+  FileOffset end;
+  for (const Range& range : contents.ranges)
+    end = std::max(end, range.offset.checked_add(range.stored).value_or(end));
+  places.push_back(end);
+  if (contents.facts.triage) {
+    const auto header = file.load<TriageHeader>(FileOffset(sizeof(Header64)));
+    places.emplace_back(header->size);
+  }
+  return read_secondary_data(file, places, contents);
 }
 
 template <class Header>
-void add_facts(const Header& header, Contents& contents) {
-  contents.facts.crash = read_crash_header(header);
+void add_facts(const FileView& file, const Header& header, Contents& contents) {
+  CrashHeader crash = read_crash_header(header);
+  crash.secondary_data = read_blobs(file, crash, contents);
+  contents.facts.crash = std::move(crash);
   constexpr bool kWide = sizeof(header.directory_table_base) == 8;
   constexpr std::uint64_t kUnset = kWide ? kFiller64 : kSignature;
   const std::uint32_t machine = header.machine;
@@ -111,7 +131,9 @@ Result<void> read_pages(const FileView& file, const Header& header, Contents& co
       return read_ranges(file, after, type == DumpType::complete,
                          header.required_space == kFiller64 ? 0 : header.required_space, contents);
     case DumpType::triage:
-      if (sizeof(Header) == sizeof(Header64)) return read_triage(file, after, contents);
+      if constexpr (sizeof(Header) == sizeof(Header64)) {
+        return read_triage(file, after, read_crash_header(header).debugger_data, contents);
+      }
       return fail("dmp: a small (triage) dump of a 32-bit machine, which is not read");
     case DumpType::summary:
       return fail("dmp: a summary dump of Windows 7 or older (type 2), which is not read");
@@ -147,7 +169,7 @@ Result<Contents> open_as(const FileView& file) {
   }
   ENGRAM_CHECK(read_pages(file, *header, contents));
   if (contents.facts.triage) {
-    add_facts(*header, contents);
+    add_facts(file, *header, contents);
     return contents;
   }
   const std::string losses = contents.notices.empty() ? "" : "; " + contents.notices[0].text;
@@ -157,7 +179,7 @@ Result<Contents> open_as(const FileView& file) {
     return fail("dmp: the file has no byte of its {} runs of pages{}", contents.ranges.size(),
                 losses);
   }
-  add_facts(*header, contents);
+  add_facts(file, *header, contents);
   return contents;
 }
 

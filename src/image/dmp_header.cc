@@ -96,6 +96,8 @@ CrashHeader read_crash_header(const Header64& header) {
   CrashHeader crash = read_common(header);
   crash.attributes = set(std::uint32_t{header.attributes});
   crash.boot_id = set(std::uint32_t{header.boot_id});
+  constexpr std::uint8_t kFillerByte = 'A';  // of "PAGE", at this place
+  if (header.secondary_version != kFillerByte) crash.secondary_version = header.secondary_version;
   const auto* context = reinterpret_cast<const std::byte*>(&header) + offsetof(Header64, context);
   if (load_unaligned<std::uint64_t>(context + offsetof(ContextAmd64, flags)) != kFiller64) {
     crash.context = copy_of(context, offsetof(Header64, exception) - offsetof(Header64, context));

@@ -111,7 +111,9 @@ struct [[gnu::packed]] Header64 {
   std::uint32_t product_type;
   std::uint32_t suite_mask;
   std::uint32_t writer_status;
-  std::uint32_t secondary_version;
+  std::uint8_t unused0;
+  std::uint8_t secondary_version;  // KdSecondaryVersion
+  std::uint16_t unused1;
   std::uint32_t attributes;  // at 0x1050
   std::uint32_t boot_id;
   std::array<std::byte, 0x2000 - 0x1058> reserved;
@@ -192,18 +194,27 @@ static_assert(sizeof(RangeHeader) == 0x30);
 inline constexpr std::uint32_t kTriageValid = 0x44475254;  // "TRGD"
 struct [[gnu::packed]] TriageHeader {
   std::uint32_t service_pack;
-  std::uint32_t size;
+  std::uint32_t size;          // up to the secondary data
   std::uint32_t valid_offset;  // of kTriageValid
-  std::array<std::uint32_t, 3> context_to_memory_information;
+  std::uint32_t context, exception, memory_information;
   std::uint32_t unloaded_drivers;
-  std::array<std::uint32_t, 5> prcb_to_call_stack_size;
-  std::uint32_t driver_list;
-  std::uint32_t driver_count;
-  std::array<std::byte, 0x78 - 0x38> string_pool_to_debugger_data;
-  std::uint32_t data_blocks;
-  std::uint32_t data_block_count;
+  std::uint32_t processor, process, thread;  // KPRCB, EPROCESS, ETHREAD
+  std::uint32_t call_stack, call_stack_size;
+  std::uint32_t driver_list, driver_count;
+  std::uint32_t string_pool, string_pool_size;
+  std::uint32_t broken_driver;
+  std::uint32_t options;
+  std::uint64_t call_stack_address;  // of its first byte that the dump has
+  std::uint32_t backing_store, backing_store_size;
+  std::uint64_t backing_store_limit;
+  std::uint64_t data_page_address;
+  std::uint32_t data_page, data_page_size;
+  std::uint32_t debugger_data, debugger_data_size;  // KDDEBUGGER_DATA64, decoded
+  std::uint32_t data_blocks, data_block_count;
 };
 static_assert(sizeof(TriageHeader) == 0x80 && offsetof(TriageHeader, driver_list) == 0x30);
+static_assert(offsetof(TriageHeader, call_stack_address) == 0x48 &&
+              offsetof(TriageHeader, debugger_data) == 0x70);
 /// The name, and the driver's KLDR_DATA_TABLE_ENTRY.
 struct [[gnu::packed]] TriageDriverEntry {
   std::uint32_t name;  // a count of UTF-16 units, and these
@@ -232,5 +243,24 @@ struct [[gnu::packed]] TriageBlockEntry {
   std::uint32_t size;
 };
 static_assert(sizeof(TriageBlockEntry) == 0x10);
+
+// Behind everything else: blocks of data with a GUID each. Every block is a header, padding, data,
+// padding.
+inline constexpr std::uint64_t kBlobSignature = 0x626F6C42706D7544;  // "DumpBlob"
+struct [[gnu::packed]] BlobFileHeader {
+  std::uint64_t signature;
+  std::uint32_t header_size;
+  std::uint32_t build;
+};
+static_assert(sizeof(BlobFileHeader) == 0x10);
+struct [[gnu::packed]] BlobHeader {
+  std::uint32_t header_size;
+  std::uint32_t tag1;  // a GUID
+  std::uint16_t tag2, tag3;
+  std::array<std::uint8_t, 8> tag4;
+  std::uint32_t data_size;
+  std::uint32_t padding_before, padding_after;
+};
+static_assert(sizeof(BlobHeader) == 0x20);
 
 }  // namespace engram::image::dmp

@@ -306,7 +306,68 @@ TEST(Dmp, SmallDumpWithNonsense) {
   const auto image = open(bytes);
   ASSERT_TRUE(image.has_value()) << image.error().text;
   EXPECT_EQ(image->facts().triage->drivers.size(), 1U);
-  EXPECT_LE(image->facts().triage->blocks.size(), bytes.size() / 16);
+  EXPECT_LE(image->facts().triage->pieces.size(), bytes.size() / 16);
+}
+
+/// Adds a block of virtual memory, whose bytes are the first of the file, behind the table at
+/// `table`.
+void add_block(Buffer& bytes, std::uint64_t address, std::uint32_t at, std::uint32_t size) {
+  append(bytes, address);
+  append(bytes, at);
+  append(bytes, size);
+}
+
+TEST(Dmp, SmallDumpHasPiecesOfVirtualMemory) {
+  Buffer bytes = small_dump();
+  const auto table = static_cast<std::uint32_t>(bytes.size());
+  add_block(bytes, 0xfffff80500000000, 0x2000, 0x20);
+  add_block(bytes, 0xfffff80500000010, 0x2080, 0x20);  // its first half is that of the block before
+  add_block(bytes, 0xffffffffffffffff, 0x2000, 16);    // 15 of them are behind the last address
+  add_block(bytes, 0x1000, table, 0x1000);             // cut
+  add_block(bytes, 0x9000, 0xfffffff0, 0x1000);        // not in the file
+  put(bytes, 0x2078, table);
+  put(bytes, 0x207C, 5U);
+  const auto image = open(bytes);
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_EQ(image->memory().present_bytes(), 0U);
+  const TriageDump& dump = *image->facts().triage;
+  EXPECT_EQ(dump.pieces.size(), 4U);
+  EXPECT_EQ(dump.memory.present_bytes(), 0x30U + 1 + 5 * 16);
+  Buffer found(0x30);
+  EXPECT_TRUE(dump.memory.read(PhysAddr(0xfffff80500000000), found).complete());
+  Buffer expected(bytes.begin() + 0x2000, bytes.begin() + 0x2020);
+  expected.insert(expected.end(), bytes.begin() + 0x2090, bytes.begin() + 0x20A0);
+  EXPECT_EQ(found, expected);
+  EXPECT_TRUE(image->truncated());
+  EXPECT_THAT(notices_of(*image), HasSubstr("block of 16 bytes for 0xffffffffffffffff"));
+}
+
+TEST(Dmp, SmallDumpOfManyBlocksIsBounded) {
+  Buffer bytes = small_dump();
+  put(bytes, 0x2078, static_cast<std::uint32_t>(bytes.size()));
+  put(bytes, 0x207C, 1U << 20U);
+  for (std::uint64_t i = 0; i < 1U << 20U; ++i)
+    add_block(bytes, 0xfffff80000000000 + i * 8, 0x2000, 0x7fffffff);
+  const auto image = open(bytes);
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_EQ(image->facts().triage->pieces.size(), 1U << 16U);
+  EXPECT_THAT(notices_of(*image), HasSubstr("1048576 blocks at"));
+}
+
+TEST(Dmp, MillionRunsAreRead) {
+  // Every second page: of each run of a bitmap there is one page, of few is there a byte.
+  PageRuns runs;
+  for (std::uint64_t page = 0; page < 64; page += 2) runs.emplace_back(page, 1);
+  constexpr std::uint64_t kBits = 1U << 21U;
+  Buffer bytes = dmp_bitmap(runs, kBits);
+  std::fill_n(bytes.begin() + kDmpHeader + 0x38, kBits / 8, std::byte{0x55});
+  put(bytes, kDmpHeader + 0x28, kBits / 2);
+  const auto image = open(bytes);
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_TRUE(image->truncated());
+  EXPECT_EQ(image->memory().present_bytes(), runs.size() * kPageSize);
+  EXPECT_LT(image->ranges().size(), 70'000U);
+  EXPECT_THAT(notices_of(*image), HasSubstr("1048576 runs of pages are too many for a file of"));
 }
 
 // ---- Damage: one way a case

@@ -5,23 +5,49 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
+
+#include "image/overlap.h"
 
 namespace engram::image::dmp {
 namespace {
 
 constexpr std::uint32_t kMostDrivers = 4096, kMostUnloaded = 256, kMostBlocks = 1U << 16U;
 constexpr std::uint32_t kLongestName = 1024;  // UTF-16 units
+// More than any KPRCB, EPROCESS or ETHREAD; where one ends is not said.
+constexpr std::uint64_t kLargestStructure = 128 * kKiB;
+// What is listed of the pieces for people.
+constexpr std::size_t kMostListed = 256;
 
 class Reader {
  public:
   Reader(const FileView& file, const TriageHeader& header, Contents& contents)
       : file_(file), header_(header), contents_(contents) {}
 
-  TriageDump read() {
+  /// Errors: none that a file could cause.
+  Result<TriageDump> read(std::optional<VirtAddr> debugger_data) {
     TriageDump dump;
     read_drivers(dump);
     read_unloaded(dump);
-    read_blocks(dump);
+    read_blocks();
+    add_piece("call stack", VirtAddr(header_.call_stack_address), header_.call_stack,
+              header_.call_stack_size);
+    add_piece("data page", VirtAddr(header_.data_page_address), header_.data_page,
+              header_.data_page_size);
+    if (debugger_data) {
+      add_piece("debugger's block", *debugger_data, header_.debugger_data,
+                header_.debugger_data_size);
+    }
+    lost_.report(contents_, Level::warning);
+    ENGRAM_TRY(dump.memory, guest::Memory::create(without_overlap(regions_), nullptr));
+    std::stable_sort(
+        pieces_.begin(), pieces_.end(),
+        [](const TriagePiece& a, const TriagePiece& b) { return a.address < b.address; });
+    list_pieces(dump.memory);
+    dump.pieces = std::move(pieces_);
+    dump.processor = structure(header_.processor);
+    dump.process = structure(header_.process);
+    dump.thread = structure(header_.thread);
     return dump;
   }
 
@@ -82,14 +108,65 @@ class Reader {
         });
   }
 
-  void read_blocks(TriageDump& dump) {
-    read_list<TriageBlockEntry>(
-        "block", FileOffset(header_.data_blocks), header_.data_block_count, kMostBlocks,
-        [&](FileOffset, const TriageBlockEntry& entry) {
-          dump.blocks.push_back({VirtAddr(entry.address), FileOffset(entry.offset), entry.size});
-        });
+  void read_blocks() {
+    read_list<TriageBlockEntry>("block", FileOffset(header_.data_blocks), header_.data_block_count,
+                                kMostBlocks, [&](FileOffset, const TriageBlockEntry& entry) {
+                                  add_piece("block", VirtAddr(entry.address), entry.offset,
+                                            entry.size);
+                                });
   }
 
+  /// As much of a piece as lies in the file and below 2^64.
+  void add_piece(const char* what, VirtAddr address, std::uint32_t offset, std::uint32_t size) {
+    if (size == 0 || offset == 0) return;
+    const FileOffset at(offset);
+    const std::uint64_t room = ~address.value;  // besides the first byte
+    const std::uint64_t there =
+        std::min(file_.available(at, size), room == ~std::uint64_t{0} ? size : room + 1);
+    if (there < size) {
+      contents_.truncated = contents_.truncated || file_.available(at, size) < size;
+      lost_.add([&] {
+        return fmt::format("dmp: {} of {} bytes for {:#x} at {:#x}: {} of them {} there", what,
+                           size, address.value, at.value, there, there == 1 ? "is" : "are");
+      });
+    }
+    if (there == 0) return;
+    pieces_.push_back({address, at, there});
+    regions_.push_back({PhysAddr(address.value), there, guest::Backing::host, file_.host(at)});
+  }
+
+  /// For `engram info`.
+  void list_pieces(const guest::Memory& memory) {
+    auto& header = contents_.facts.header;
+    header.emplace_back("virtual memory", fmt::format("{} bytes in {} pieces",
+                                                      memory.present_bytes(), pieces_.size()));
+    for (std::size_t i = 0; i < std::min(pieces_.size(), kMostListed); ++i) {
+      const TriagePiece& piece = pieces_[i];
+      header.emplace_back(
+          "piece", fmt::format("[{:#x}, {:#x}], {} bytes at {:#x} of the file", piece.address.value,
+                               piece.address.value + (piece.size - 1), piece.size, piece.at.value));
+    }
+    if (pieces_.size() > kMostListed) {
+      header.emplace_back("piece", fmt::format("and {} more", pieces_.size() - kMostListed));
+    }
+  }
+
+  /// From its beginning up to the next part of the dump.
+  std::vector<std::byte> structure(std::uint32_t offset) {
+    if (offset == 0) return {};
+    std::uint64_t end = offset + kLargestStructure;
+    for (const std::uint64_t part :
+         {header_.unloaded_drivers, header_.processor, header_.process, header_.thread,
+          header_.call_stack, header_.driver_list, header_.string_pool, header_.data_page,
+          header_.debugger_data, header_.data_blocks, header_.valid_offset}) {
+      if (part > offset) end = std::min(end, part);
+    }
+    return file_.copy(FileOffset(offset), end - offset);
+  }
+
+  std::vector<TriagePiece> pieces_;
+  std::vector<guest::Region> regions_;
+  Tally lost_;
   const FileView& file_;
   const TriageHeader& header_;
   Contents& contents_;
@@ -97,7 +174,8 @@ class Reader {
 
 }  // namespace
 
-Result<void> read_triage(const FileView& file, FileOffset at, Contents& contents) {
+Result<void> read_triage(const FileView& file, FileOffset at, std::optional<VirtAddr> debugger_data,
+                         Contents& contents) {
   const auto header = file.load<TriageHeader>(at);
   if (!header) {
     return fail("dmp: the file ends at {:#x}, inside the header of a small dump at {:#x}",
@@ -112,7 +190,7 @@ Result<void> read_triage(const FileView& file, FileOffset at, Contents& contents
                                      "there: it was cut",
                                      std::uint32_t{header->valid_offset})});
   }
-  contents.facts.triage = Reader(file, *header, contents).read();
+  ENGRAM_TRY(contents.facts.triage, Reader(file, *header, contents).read(debugger_data));
   return {};
 }
 

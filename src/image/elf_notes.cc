@@ -27,6 +27,40 @@ std::uint64_t word(Bytes data, std::size_t offset, std::size_t size) {
   return load<std::uint64_t>(data, offset).value_or(0);
 }
 
+/// What of CONTEXT the note has: not the debug registers, nor those of the FPU.
+ContextAmd64 context_of(const QemuCpu& cpu) {
+  ContextAmd64 context = {};
+  context.flags = kContextControl | kContextInteger | kContextSegments;
+  const auto selector = [](const QemuSegment& segment) {
+    return static_cast<std::uint16_t>(segment.selector);
+  };
+  context.cs = selector(cpu.cs);
+  context.ds = selector(cpu.ds);
+  context.es = selector(cpu.es);
+  context.fs = selector(cpu.fs);
+  context.gs = selector(cpu.gs);
+  context.ss = selector(cpu.ss);
+  context.eflags = static_cast<std::uint32_t>(cpu.rflags);
+  context.rax = cpu.rax;
+  context.rcx = cpu.rcx;
+  context.rdx = cpu.rdx;
+  context.rbx = cpu.rbx;
+  context.rsp = cpu.rsp;
+  context.rbp = cpu.rbp;
+  context.rsi = cpu.rsi;
+  context.rdi = cpu.rdi;
+  context.r8 = cpu.r8_to_r15[0];
+  context.r9 = cpu.r8_to_r15[1];
+  context.r10 = cpu.r8_to_r15[2];
+  context.r11 = cpu.r8_to_r15[3];
+  context.r12 = cpu.r8_to_r15[4];
+  context.r13 = cpu.r8_to_r15[5];
+  context.r14 = cpu.r8_to_r15[6];
+  context.r15 = cpu.r8_to_r15[7];
+  context.rip = cpu.rip;
+  return context;
+}
+
 }  // namespace
 
 bool NoteReader::add(Bytes notes) {
@@ -84,6 +118,8 @@ void NoteReader::add_qemu_cpu(Bytes data) {
   registers.control =
       CpuRegisters::Control{cpu->cr[0], cpu->cr[2], cpu->cr[3], cpu->cr[4],
                             load<std::uint64_t>(declared, kQemuKernelGsBase).value_or(0)};
+  // No processor that runs has this selector: whoever wrote the note knew no more than the above.
+  if (cpu->cs.selector != 0) registers.context = context_of(*cpu);
   of_monitor_.push_back(std::move(registers));
 }
 

@@ -30,6 +30,7 @@
 #include "image/crash_header.h"
 #include "image/page_problems.h"
 #include "image/triage.h"
+#include "image/windows_context.h"
 
 namespace engram::image {
 
@@ -47,6 +48,8 @@ struct CpuRegisters {
     std::uint64_t kernel_gs_base = 0;
   };
   std::optional<Control> control;
+  /// All registers as Windows would have them; only QEMU's notes have so many.
+  std::optional<ContextAmd64> context = std::nullopt;
   /// Who wrote them: "QEMU", "VirtualBox", "VMware", "PRSTATUS" (that note), "DMP" (its header).
   std::string source;
 };

@@ -3,10 +3,13 @@
 #include "image/sink.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <system_error>
@@ -16,6 +19,20 @@ namespace engram::image {
 namespace {
 
 constexpr std::uint64_t kLongestFile = std::numeric_limits<off_t>::max();
+
+tl::unexpected<Error> system_failure(const std::string& path, int code) {
+  return fail("{}: {}", path, std::generic_category().message(code));
+}
+
+/// Gives a file its last name, which nothing may have got meanwhile.
+Result<void> take_name(const std::string& from, const std::string& to) {
+  if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return {};
+  // A file system that cannot rename without replacing (NFS, FUSE) can link.
+  if (errno != EINVAL && errno != ENOSYS) return system_failure(to, errno);
+  if (::link(from.c_str(), to.c_str()) != 0) return system_failure(to, errno);
+  ::unlink(from.c_str());
+  return {};
+}
 
 }  // namespace
 
@@ -45,7 +62,7 @@ Result<void> write_sparse(Bytes bytes, std::uint64_t in_page, Sink& sink) {
   return {};
 }
 
-/// Removes the file unless it was finished.
+/// The file under the name that it has until it is finished; else it is removed.
 struct FileSink::Unfinished {
   explicit Unfinished(std::string name) : path(std::move(name)) {}
   Unfinished(const Unfinished&) = delete;
@@ -56,21 +73,26 @@ struct FileSink::Unfinished {
   std::string path;
 };
 
-FileSink::FileSink(std::string path, mapping::File file)
+FileSink::FileSink(std::string path, std::string unfinished, mapping::File file)
     : file_(std::move(file)),
-      unfinished_(std::make_unique<Unfinished>(path)),
+      unfinished_(std::make_unique<Unfinished>(std::move(unfinished))),
       path_(std::move(path)) {}
 
 FileSink::FileSink(FileSink&& other) noexcept = default;
 FileSink::~FileSink() = default;
 
 Result<FileSink> FileSink::create(const std::string& path) {
-  constexpr mode_t kReadableByOwner = 0600;  // a dump has everybody's secrets
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, kReadableByOwner);
-  if (fd < 0) return fail("{}: {}", path, std::generic_category().message(errno));
+  struct stat status = {};
+  if (::lstat(path.c_str(), &status) == 0) return system_failure(path, EEXIST);
+  std::string name = path + ".XXXXXX";
+  const int fd = ::mkostemp(name.data(), O_CLOEXEC);  // readable by its owner: it has secrets
+  if (fd < 0) return system_failure(path, errno);
   auto file = mapping::File::adopt(fd);
-  if (!file) return tl::unexpected(mapping::to_error(path, file.error()));
-  return FileSink(path, std::move(*file));
+  if (!file) {
+    ::unlink(name.c_str());
+    return tl::unexpected(mapping::to_error(path, file.error()));
+  }
+  return FileSink(path, std::move(name), std::move(*file));
 }
 
 Result<void> FileSink::write(Bytes bytes) {
@@ -112,6 +134,7 @@ Result<void> FileSink::finish() {
   if (auto synced = file_.sync(); !synced) {
     return tl::unexpected(mapping::to_error(path_, synced.error()));
   }
+  ENGRAM_CHECK(take_name(unfinished_->path, path_));
   unfinished_->path.clear();
   return {};
 }

@@ -30,7 +30,8 @@ class Sink {
 /// byte `in_page` of a page. Errors: those of the sink.
 Result<void> write_sparse(Bytes bytes, std::uint64_t in_page, Sink& sink);
 
-/// A new file, in which zeros are holes. Move-only. What was not finished is removed.
+/// A new file, in which zeros are holes. Move-only. Until it is finished it has another name, which
+/// begins with its own; what was not finished is removed.
 class FileSink final : public Sink {
  public:
   /// Errors: there is a file of this name (it may be the source of the bytes); no permission.
@@ -48,12 +49,13 @@ class FileSink final : public Sink {
   Result<void> write_over(FileOffset at, Bytes bytes);
   /// Where the next byte goes.
   [[nodiscard]] FileOffset position() const { return at_; }
-  /// Gives the file its length and waits until it is on the disk. Errors: as above.
+  /// Gives the file its length, waits until it is on the disk, and gives it its name. Errors: as
+  /// above; a file has got that name meanwhile.
   Result<void> finish();
 
  private:
   struct Unfinished;
-  FileSink(std::string path, mapping::File file);
+  FileSink(std::string path, std::string unfinished, mapping::File file);
   Result<void> write_at(FileOffset at, Bytes bytes);
 
   mapping::File file_;

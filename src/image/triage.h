@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/units.h"
+#include "guest/memory.h"
 
 namespace engram::image {
 
@@ -27,16 +28,22 @@ struct TriageUnloadedDriver {
 };
 
 /// A piece of virtual memory.
-struct TriageBlock {
+struct TriagePiece {
   VirtAddr address;
   FileOffset at;
-  std::uint32_t size = 0;  ///< bytes
+  std::uint64_t size = 0;  ///< bytes
 };
 
 struct TriageDump {
   std::vector<TriageDriver> drivers;
   std::vector<TriageUnloadedDriver> unloaded_drivers;
-  std::vector<TriageBlock> blocks;  ///< may overlap
+  /// In the order of their addresses, none empty; they may overlap.
+  std::vector<TriagePiece> pieces;
+  /// What they have, by *virtual* address. Its bytes belong to the Image.
+  guest::Memory memory;
+  /// KPRCB, EPROCESS and ETHREAD of what ran, from their beginnings on, and perhaps more than them.
+  /// The dump does not say where in memory they were. Empty: it has none.
+  std::vector<std::byte> processor, process, thread;
 };
 
 }  // namespace engram::image

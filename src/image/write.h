@@ -72,11 +72,27 @@ Result<Written> write_elf(const guest::Memory& memory, const Facts& facts, Sink&
 Result<Written> write_kdump(const guest::Memory& memory, const Facts& facts, Codec codec,
                             FileSink& sink, const WriteOptions& options = {});
 
+/// How a crash dump says which pages it has.
+enum class DmpKind : std::uint8_t {
+  bitmap,  ///< type 5: any pages
+  full,    ///< type 1: at most 42 runs of pages
+};
+
+/// A 64-bit crash dump of Windows. What its header says comes from facts.crash: a bug check that is
+/// not known is LIVE_SYSTEM_DUMP, anything else the filler. Its pages have 4 KiB; one of which a
+/// part is absent is filled with zeros. Errors: no facts.crash, or that of a 32-bit machine; a page
+/// number of 2^31 or more; more runs than there is room for.
+Result<Written> write_dmp(const guest::Memory& memory, const Facts& facts, DmpKind kind,
+                          FileSink& sink, const WriteOptions& options = {});
+
 /// The formats that are written, by name: "raw", "lime", "avml", "elf", "kdump", "kdump-zlib" ...
 [[nodiscard]] std::span<const std::string_view> target_names();
 
 /// Whether a file of that format has a place for Facts.
 [[nodiscard]] bool keeps_notes(std::string_view target);
+
+/// Whether a file of that format is a crash dump of Windows, for which Facts::crash is needed.
+[[nodiscard]] bool is_crash_dump(std::string_view target);
 
 /// Writes the memory and the facts in the format of that name. Errors: there is none of that name.
 Result<Written> write_image(std::string_view target, const guest::Memory& memory,

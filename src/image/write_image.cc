@@ -31,22 +31,31 @@ Result<Written> kdump_with(const guest::Memory& memory, const Facts& facts, File
   return write_kdump(memory, facts, codec, sink, options);
 }
 
+template <DmpKind kind>
+Result<Written> crash_dump(const guest::Memory& memory, const Facts& facts, FileSink& sink,
+                           const WriteOptions& options) {
+  return write_dmp(memory, facts, kind, sink, options);
+}
+
 struct Target {
   std::string_view name;
   Write write;
-  bool has_notes;
+  bool has_notes = false;
+  bool is_crash_dump = false;
 };
 
-constexpr std::array<Target, 9> kTargets = {{
-    {"raw", without_facts<write_raw>, false},
-    {"lime", without_facts<write_lime>, false},
-    {"avml", without_facts<write_avml>, false},
+constexpr std::array<Target, 11> kTargets = {{
+    {"raw", without_facts<write_raw>},
+    {"lime", without_facts<write_lime>},
+    {"avml", without_facts<write_avml>},
     {"elf", elf_core, true},
     {"kdump", kdump_with<Codec::none>, true},
     {"kdump-zlib", kdump_with<Codec::zlib>, true},
     {"kdump-lzo", kdump_with<Codec::lzo>, true},
     {"kdump-snappy", kdump_with<Codec::snappy>, true},
     {"kdump-zstd", kdump_with<Codec::zstd>, true},
+    {"dmp", crash_dump<DmpKind::bitmap>, false, true},
+    {"dmp-full", crash_dump<DmpKind::full>, false, true},
 }};
 
 const Target* find_target(std::string_view name) {
@@ -72,6 +81,11 @@ bool keeps_notes(std::string_view target) {
   return found != nullptr && found->has_notes;
 }
 
+bool is_crash_dump(std::string_view target) {
+  const Target* const found = find_target(target);
+  return found != nullptr && found->is_crash_dump;
+}
+
 Result<Written> write_image(std::string_view target, const guest::Memory& memory,
                             const Facts& facts, FileSink& sink, const WriteOptions& options) {
   const Target* const found = find_target(target);
@@ -87,9 +101,11 @@ std::vector<std::string> not_kept(std::string_view target, const Image& image) {
   std::vector<std::string> losses;
   const Facts& facts = image.facts();
   if (!found->has_notes) {
-    if (!facts.cpus.empty()) {
-      losses.push_back(fmt::format("the registers of {} CPU{}", facts.cpus.size(),
-                                   facts.cpus.size() == 1 ? "" : "s"));
+    // A crash dump has those of the first, but for the control registers.
+    const std::size_t kept = found->is_crash_dump ? std::min<std::size_t>(facts.cpus.size(), 1) : 0;
+    const std::size_t lost = facts.cpus.size() - kept;
+    if (lost > 0) {
+      losses.push_back(fmt::format("the registers of {} CPU{}", lost, lost == 1 ? "" : "s"));
     }
     if (facts.vmcoreinfo) losses.emplace_back("VMCOREINFO");
     if (!facts.notes.empty())
@@ -100,7 +116,12 @@ std::vector<std::string> not_kept(std::string_view target, const Image& image) {
   const bool has_virtual = std::any_of(ranges.begin(), ranges.end(),
                                        [](const Range& r) { return r.virtual_address != 0; });
   if (has_virtual) losses.emplace_back("the virtual addresses of segments");
-  if (image.format() == "dmp") losses.emplace_back("what the crash header says of the crash");
+  if (facts.crash && !found->is_crash_dump)
+    losses.emplace_back("what the crash header says of the crash");
+  if (facts.crash && !facts.crash->secondary_data.empty()) {
+    losses.push_back(
+        fmt::format("{} pieces of secondary data", facts.crash->secondary_data.size()));
+  }
   return losses;
 }
 

@@ -154,7 +154,9 @@ class KdumpWriter {
     header.bitmap_blocks = order_(static_cast<std::uint32_t>(2 * bitmap_blocks()));
     header.page_count = order_(static_cast<std::uint32_t>(
         std::min<std::uint64_t>(page_count_, std::numeric_limits<std::uint32_t>::max())));
-    header.cpu_count = order_(static_cast<std::uint32_t>(facts_.cpus.size()));
+    // A machine has one, whatever the image knows of it; crash(8) warns of none.
+    header.cpu_count =
+        order_(static_cast<std::uint32_t>(std::max<std::size_t>(facts_.cpus.size(), 1)));
     ENGRAM_CHECK(write_block(header));
 
     const std::uint64_t notes_at = packing_.page_size + sizeof(kdump::SubHeader64);

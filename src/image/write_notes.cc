@@ -48,6 +48,27 @@ class NoteWriter {
     add("CORE\0"sv, NT_PRSTATUS, data);
   }
 
+  /// The general registers and selectors, if it has both.
+  static void add_context(const ContextAmd64& context, elf::QemuCpu& cpu) {
+    constexpr std::uint32_t kNeeded = kContextControl | kContextInteger | kContextSegments;
+    if ((context.flags & kNeeded) != kNeeded) return;
+    cpu.rax = context.rax;
+    cpu.rbx = context.rbx;
+    cpu.rcx = context.rcx;
+    cpu.rdx = context.rdx;
+    cpu.rsi = context.rsi;
+    cpu.rdi = context.rdi;
+    cpu.rbp = context.rbp;
+    cpu.r8_to_r15 = {context.r8,  context.r9,  context.r10, context.r11,
+                     context.r12, context.r13, context.r14, context.r15};
+    cpu.cs.selector = context.cs;
+    cpu.ds.selector = context.ds;
+    cpu.es.selector = context.es;
+    cpu.fs.selector = context.fs;
+    cpu.gs.selector = context.gs;
+    cpu.ss.selector = context.ss;
+  }
+
   void add_qemu(const CpuRegisters& cpu) {
     struct [[gnu::packed]] {
       elf::QemuCpu cpu = {};
@@ -56,6 +77,7 @@ class NoteWriter {
     static_assert(offsetof(decltype(data), kernel_gs_base) == elf::kQemuKernelGsBase);
     data.cpu.version = elf::kQemuCpuVersion;
     data.cpu.size = sizeof data;
+    if (cpu.context) add_context(*cpu.context, data.cpu);
     data.cpu.rip = cpu.rip;
     data.cpu.rsp = cpu.rsp;
     data.cpu.rflags = cpu.rflags;

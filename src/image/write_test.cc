@@ -391,15 +391,50 @@ TEST(FileSink, NeverReplacesAFile) {
   EXPECT_EQ(std::filesystem::file_size(file.path()), 100U);
 }
 
+/// Files whose names begin with this one.
+std::size_t files_like(const std::filesystem::path& path) {
+  std::size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(path.parent_path())) {
+    if (entry.path().string().starts_with(path.string())) ++count;
+  }
+  return count;
+}
+
+TEST(FileSink, HasItsNameWhenItIsFinished) {
+  const NewName name;
+  auto sink = FileSink::create(name.path());
+  ASSERT_TRUE(sink.has_value());
+  ASSERT_TRUE(sink->write(pattern(100, 1)).has_value());
+  EXPECT_FALSE(std::filesystem::exists(name.path()));
+  EXPECT_EQ(files_like(name.path()), 1U);
+  ASSERT_TRUE(sink->finish().has_value());
+  EXPECT_EQ(std::filesystem::file_size(name.path()), 100U);
+  EXPECT_EQ(files_like(name.path()), 1U);
+}
+
+TEST(FileSink, NeverReplacesAFileThatCameMeanwhile) {
+  const NewName name;
+  {
+    auto sink = FileSink::create(name.path());
+    ASSERT_TRUE(sink.has_value());
+    std::ofstream(name.path()) << "other";
+    const auto finished = sink->finish();
+    ASSERT_FALSE(finished.has_value());
+    EXPECT_THAT(finished.error().text, HasSubstr(name.path()));
+  }
+  EXPECT_EQ(std::filesystem::file_size(name.path()), 5U);
+  EXPECT_EQ(files_like(name.path()), 1U);
+}
+
 TEST(FileSink, RemovesWhatWasNotFinished) {
   const NewName name;
   {
     auto sink = FileSink::create(name.path());
     ASSERT_TRUE(sink.has_value());
     ASSERT_TRUE(sink->write(pattern(100, 1)).has_value());
-    EXPECT_TRUE(std::filesystem::exists(name.path()));
+    EXPECT_EQ(files_like(name.path()), 1U);
   }
-  EXPECT_FALSE(std::filesystem::exists(name.path()));
+  EXPECT_EQ(files_like(name.path()), 0U);
 }
 
 }  // namespace

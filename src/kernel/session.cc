@@ -21,11 +21,10 @@ void Session::look_for_kernel() {
   if (kernel_looked_for_) return;
   kernel_looked_for_ = true;
   if (image_.facts().triage) {
-    const auto problem = fail(
-        "a small (triage) dump of Windows has no page tables: it has crash_dump, registers, "
-        "drivers and unloaded_drivers");
-    kernel_ = problem;
-    windows_ = problem;
+    kernel_ = fail(
+        "this is about Linux, and the image is a small (triage) dump of Windows, which has no page "
+        "tables");
+    windows_ = WindowsKernel::of_small_dump(image_, diagnostics_);
     return;
   }
   if (const auto foreign = foreign_kernel(image_.facts())) {

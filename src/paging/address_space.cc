@@ -249,7 +249,12 @@ Result<Translation, Fault> AddressSpace::translate(VirtAddr address) const {
   return translate_uncached(address);
 }
 
+AddressSpace AddressSpace::of_pieces(const guest::Memory& pieces, Architecture architecture) {
+  return {pieces, {architecture, 0, Software::any}, PhysAddr(0), false};
+}
+
 Result<Translation, Fault> AddressSpace::translate_uncached(VirtAddr address) const {
+  if (is_of_pieces()) return tl::unexpected(Fault{address, Reason::no_tables, 0, {}, 0});
   if (format_ == nullptr || !format_->is_canonical(address)) return not_an_address(address);
   if (cache_ == nullptr) {
     WalkState state = start_at_root(address);
@@ -265,6 +270,11 @@ Result<Translation, Fault> AddressSpace::translate_uncached(VirtAddr address) co
 }
 
 ReadOutcome AddressSpace::read(VirtAddr from, MutableBytes to) const {
+  if (is_of_pieces()) {
+    const auto got = memory_->read(PhysAddr(from.value), to);
+    if (got.complete()) return {got.count, std::nullopt};
+    return {got.count, Fault{from + got.count, Reason::no_piece, 0, {}, 0}};
+  }
   std::size_t done = 0;
   while (done < to.size()) {
     const VirtAddr at = from + done;
@@ -288,6 +298,7 @@ Result<void, Fault> AddressSpace::read_exact(VirtAddr from, MutableBytes to) con
 }
 
 std::optional<std::uint64_t> AddressSpace::load_aligned(VirtAddr from) const {
+  if (is_of_pieces()) return memory_->load_word(PhysAddr(from.value));
   PhysAddr physical;
   const auto take = [&](std::uint64_t step, std::uint64_t span) {
     physical = physical_of(step, from, span);
@@ -366,6 +377,11 @@ std::string to_string(const Fault& fault) {
       return page(true);
     case Reason::page_unreadable:
       return page(false);
+    case Reason::no_tables:
+      return fmt::format("{:#x}: the image has no page tables", address);
+    case Reason::no_piece:
+      return fmt::format("{:#x}: in none of the pieces of virtual memory that the image has",
+                         address);
   }
   return fmt::format("{:#x}: unknown fault", address);
 }

@@ -36,7 +36,8 @@ enum class Software : std::uint8_t {
 
 struct Mode {
   Architecture architecture = Architecture::x86_64;
-  /// Of page tables. x86_64: 4 or 5; x86: 2, or 3 with PAE; arm64: those of arm64_mode().
+  /// Of page tables. x86_64: 4 or 5; x86: 2, or 3 with PAE; arm64: those of arm64_mode(). 0: there
+  /// are none, see of_pieces().
   unsigned levels = 4;
   Software software = Software::any;
   unsigned page_bits = 12;  ///< arm64: the smallest page has 2^page_bits bytes; 12, 14 or 16
@@ -62,6 +63,8 @@ enum class Reason : std::uint8_t {
   table_unreadable,  ///< a page table lies where the image file is cut or failing
   page_absent,       ///< the address translates, but the image does not have the page
   page_unreadable,   ///< the address translates, but the image file is cut or failing there
+  no_tables,         ///< there are no page tables: an image of pieces of virtual memory
+  no_piece,          ///< such an image does not have the byte
 };
 
 /// Why a virtual address could not be translated or read.
@@ -130,6 +133,13 @@ class AddressSpace {
   };
   AddressSpace(const guest::Memory& memory, Mode mode, Roots roots, bool cached = true);
 
+  /// Pieces of virtual memory, without page tables: `pieces` has them by virtual address. Its root
+  /// is 0 and its mode has no levels; nothing in it translates, and for_each_mapping() has nothing.
+  [[nodiscard]] static AddressSpace of_pieces(const guest::Memory& pieces,
+                                              Architecture architecture);
+  [[nodiscard]] bool is_of_pieces() const { return mode_.levels == 0; }
+
+  /// Physical; of pieces: virtual.
   [[nodiscard]] const guest::Memory& memory() const { return *memory_; }
   [[nodiscard]] Mode mode() const { return mode_; }
   [[nodiscard]] PhysAddr root() const { return roots_[0]; }  ///< of the lower end

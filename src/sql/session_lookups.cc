@@ -3,34 +3,17 @@
 #include "sql/session_lookups.h"
 
 #include "kernel/foreign.h"
+#include "kernel/kernel_space.h"
 #include "kernel/linux/linux_kernel.h"
 #include "kernel/linux/page_cache.h"
-#include "kernel/windows/windows_kernel.h"
 
 namespace engram::sql {
-namespace {
-
-/// The space at `root`, or the kernel's own. Errors: the image has no kernel; of an architecture
-/// whose kernel is not read, nothing says where its root is.
-Result<paging::AddressSpace> space_of(kernel::Session& session, std::optional<PhysAddr> root) {
-  const auto linux_kernel = session.linux_kernel();
-  if (linux_kernel) return root ? (*linux_kernel)->space_at(*root) : (*linux_kernel)->space();
-  if (const auto windows = session.windows_kernel())
-    return root ? (*windows)->space_at(*root) : (*windows)->space();
-  if (kernel::foreign_kernel(session.image().facts())) {
-    return kernel::stated_space(session.image(), root);
-  }
-  return tl::unexpected(linux_kernel.error());
-}
-
-}  // namespace
-
 GuestLookups session_lookups(kernel::Session& session) {
   GuestLookups lookups;
   lookups.ready = [&session]() -> Result<void> {
     // Of such a machine the root may be given with each call.
     if (kernel::foreign_kernel(session.image().facts())) return {};
-    ENGRAM_CHECK(space_of(session, std::nullopt));
+    ENGRAM_CHECK(kernel::space_of(session));
     return {};
   };
   lookups.symbol = [&session](VirtAddr address) -> std::optional<std::string> {
@@ -43,7 +26,7 @@ GuestLookups session_lookups(kernel::Session& session) {
   };
   lookups.read = [&session](VirtAddr from, std::size_t count,
                             std::optional<PhysAddr> root) -> Result<std::vector<std::byte>> {
-    ENGRAM_TRY(const auto space, space_of(session, root));
+    ENGRAM_TRY(const auto space, kernel::space_of(session, root));
     std::vector<std::byte> bytes(count);
     const auto read = space.read_exact(from, bytes);
     if (!read) return fail("{}", to_string(read.error()));
@@ -57,7 +40,7 @@ GuestLookups session_lookups(kernel::Session& session) {
   };
   lookups.translate = [&session](VirtAddr address,
                                  std::optional<PhysAddr> root) -> Result<PhysAddr> {
-    ENGRAM_TRY(const auto space, space_of(session, root));
+    ENGRAM_TRY(const auto space, kernel::space_of(session, root));
     const auto translation = space.translate(address);
     if (!translation) return fail("{}", to_string(translation.error()));
     return translation->physical;

@@ -203,6 +203,9 @@ const std::vector<Column<Row>>& columns() {
       {{"mini_dump_fields", Type::integer, "What a small dump has."}, of<&H::mini_dump_fields>},
       {{"secondary_data_state", Type::integer, "SecondaryDataState."},
        of<&H::secondary_data_state>},
+      {{"secondary_version", Type::integer,
+        "KdSecondaryVersion; NULL in 32-bit dumps. The data itself is in secondary_data."},
+       of<&H::secondary_version>},
       {{"pae", Type::integer, "1 if a 32-bit machine had PAE; NULL in 64-bit dumps."}, of<&H::pae>},
   };
   return list;

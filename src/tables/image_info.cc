@@ -39,6 +39,16 @@ auto of_kernels(F of_linux, G of_windows) {
   };
 }
 
+// A small dump has no page tables.
+
+std::optional<unsigned> windows_levels(const kernel::WindowsKernel& kernel) {
+  return kernel.small_dump() ? std::nullopt : std::optional(kernel.map().levels);
+}
+
+std::optional<PhysAddr> windows_root(const kernel::WindowsKernel& kernel) {
+  return kernel.small_dump() ? std::nullopt : std::optional(kernel.map().root);
+}
+
 std::optional<VirtAddr> windows_base(const kernel::WindowsKernel& kernel) {
   return kernel.map().kernel ? std::optional(kernel.map().kernel->base) : std::nullopt;
 }
@@ -108,12 +118,11 @@ const Table& image_info_table() {
                [](const WindowsKernel& kernel) {
                  return to_string(kernel.space().mode().architecture);
                })},
-          {{"page_table_levels", Type::integer, "2 to 5."},
+          {{"page_table_levels", Type::integer, "2 to 5; NULL if there are no page tables."},
            of_kernels([](const LinuxKernel& kernel) { return kernel.map().mode.levels; },
-                      [](const WindowsKernel& kernel) { return kernel.map().mode.levels; })},
+                      windows_levels)},
           {{"page_table", Type::pointer, "Physical address of the kernel's root page table."},
-           of_kernels([](const LinuxKernel& kernel) { return kernel.map().root; },
-                      [](const WindowsKernel& kernel) { return kernel.map().root; })},
+           of_kernels([](const LinuxKernel& kernel) { return kernel.map().root; }, windows_root)},
           {{"page_table_source", Type::text, "How it was found."},
            of_kernels([](const LinuxKernel& kernel) { return kernel.map().how; },
                       [](const WindowsKernel& kernel) { return kernel.map().how; })},

@@ -253,11 +253,12 @@ class Convert(MemoryTest):
         out = self.folder / "out"
         terminal = Terminal(["convert", str(long), str(out), "--to", "raw"], {})
         terminal.expect(r"writing \[[#.]{24}\] +\d+ %  \d+ MiB/s  [\d:]+ left")
-        self.assertTrue(out.exists())
+        self.assertEqual(len(list(self.folder.glob("out.*"))), 1)  # not its name before it is finished
+        self.assertFalse(out.exists())
         os.kill(terminal.child, signal.SIGINT)
         terminal.expect("interrupted; the file is removed")
         self.assertEqual(terminal.wait(), 130)
-        self.assertFalse(out.exists())
+        self.assertEqual(list(self.folder.glob("out*")), [])
 
     def test_no_progress_elsewhere(self):
         """Nothing but warnings goes to a file, however long it takes."""

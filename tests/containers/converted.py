@@ -7,11 +7,13 @@ converted.py --engram PROGRAM --compare PROGRAM --judge PROGRAM --dump FOLDER CA
 
 `raw`: through all formats that keep every byte and back, with equal bytes and equal holes. `kdump-...`: every page
 against the dump; libkdumpfile agrees page by page, and makedumpfile (where Debian's can unpack it) reads the log.
+crash opens all that it should: it says the kernel's release (more of it needs the kernel's debug information).
 """
 import argparse
 import json
 import pathlib
 import re
+import subprocess
 import sys
 import tempfile
 
@@ -65,6 +67,12 @@ def raw(case):
     original = case.dump / "dump.lime"
     image = case.convert(case.convert(original, "avml"), "lime")
     case.run("cmp", original, image)
+    out = case.folder / "linux.dmp"
+    done = subprocess.run([case.arguments.engram, "convert", original, out, "--to", "dmp"], capture_output=True,
+                          encoding="utf-8", check=False)
+    case.expect(done.returncode != 0 and "the image holds Linux: elf and the kdumps are for that" in done.stderr,
+                f"a crash dump of Linux: {done.stderr}")
+    case.expect(not out.exists(), "a crash dump of Linux was left behind")
 
 
 def kdump(target):
@@ -80,9 +88,17 @@ def kdump(target):
         print("libkdumpfile:", counts)
         case.expect(counts["same"] > 10_000, f"too few pages: {counts}")
         case.expect(counts["different"] == counts["engram_only"] == counts["libkdumpfile_only"] == 0, f"{counts}")
+        release(case, image)
         if target in UNPACKED_BY_MAKEDUMPFILE:
             log(case, image)
     return run
+
+
+def release(case, image):
+    """crash takes it for a dump, and finds VMCOREINFO in it. It ends with 1 if it finds none."""
+    wanted = json.loads((case.dump / "meta.json").read_text(encoding="utf-8"))["release"]
+    found = case.run("crash", "--osrelease", image).strip()
+    case.expect(found == wanted, f"crash: release {found!r}, {wanted!r} expected")
 
 
 def log(case, image):
@@ -99,6 +115,7 @@ def elf(case):
     """makedumpfile reads the ELF core of a raw image: what it needs comes from the kernel's memory."""
     image = case.convert(case.dump / "dump.raw", "elf")
     case.pages(case.dump / "dump.raw", image)
+    release(case, image)
     log(case, image)
 
 

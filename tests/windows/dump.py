@@ -3,8 +3,9 @@
 """Writes a synthetic machine as a crash dump or as a raw image; and damages dumps."""
 import itertools
 import struct
+import uuid
 
-from guest import EPOCH
+from guest import EPOCH, NT
 from memory import PAGE
 
 HEADER = 0x2000
@@ -108,33 +109,95 @@ def dump(guest, kind):
     return b"".join([head, middle, *(guest.physical.page(frame) for frame in frames)])
 
 
-def triage(guest):
-    """A small dump: no pages, but lists and pieces of virtual memory."""
-    drivers, unloaded = guest.truth["drivers"], guest.truth["unloaded_drivers"]
-    driver_list = HEADER + 0x80
-    names = driver_list + 0x90 * len(drivers)
-    entries, pool = b"", b""
-    for driver in drivers:
-        name = driver["name"].encode("utf-16-le")
-        entry = bytearray(0x90)
-        struct.pack_into("<I", entry, 0, names + len(pool))
-        base, start = int(driver["base_address"], 16), int(driver["entry_point"], 16)
-        struct.pack_into("<QQI", entry, 8 + 0x30, base, start, driver["size"])
-        struct.pack_into("<I", entry, 8 + 0x80, driver["timestamp"])
-        entries += entry
-        pool += (struct.pack("<I", len(name) // 2) + name + b"\0\0").ljust(-(-(len(name) + 6) // 8) * 8, b"\0")
-    unloaded_at = names + len(pool)
-    table = struct.pack("<Q", len(unloaded))
-    for driver in unloaded:
-        name = driver["name"].encode("utf-16-le")[:24]
-        start, end = int(driver["start_address"], 16), int(driver["end_address"], 16)
-        table += struct.pack("<HH12x24sQQ", len(name), 24, name, start, end)
-    valid = unloaded_at + len(table)
-    head = bytearray(0x80)
-    struct.pack_into("<6I", head, 0, 0, valid + 4, valid, 0x348, 0xF00, 0)
-    struct.pack_into("<I", head, 0x18, unloaded_at)
-    struct.pack_into("<II", head, 0x30, driver_list, len(drivers))
-    return header(guest, 4, valid + 4) + head + entries + pool + table + b"TRGD"
+# Tags of secondary data: one that Windows has a name for, and one of nobody.
+SECONDARY = {"270a33fd-3da6-460d-ba89-3c1bae21e39b": b"displays", "00112233-4455-6677-8899-aabbccddeeff": b"\xAA" * 77}
+
+
+def secondary():
+    """What callbacks of the bug check left behind everything else."""
+    data = b"DumpBlob" + struct.pack("<II", 0x10, 19041)
+    for tag, content in SECONDARY.items():
+        padding = -len(content) % 8
+        data += struct.pack("<I16sIII", 0x20, uuid.UUID(tag).bytes_le, len(content), 8, padding)
+        data += bytes(8) + content + bytes(padding)
+    return data
+
+
+class Small:
+    """A small dump: no pages, but lists, three structures and pieces of virtual memory."""
+
+    STACK = 0xFFFF_F90A_0000_0F38  # not aligned to anything
+
+    def __init__(self, guest, current=0):
+        build = guest.layout
+        self.guest = guest
+        self.data = bytearray(header(guest, 4, 0)) + bytes(0x80)
+        self.pieces = []  # (address, bytes): what engram must have
+        thread = guest.truth["threads"][current]
+        self.process, self.thread = int(thread["process"], 16), int(thread["virtual_address"], 16)
+        self.processor = guest.prcbs[current]
+        self.drivers()
+        self.unloaded()
+        for field, address, size in ((0x1C, self.processor, build.prcb_context + 8),
+                                     (0x20, self.process, build.process_size), (0x24, self.thread, build.thread_size)):
+            self.put(field, "I", self.part(address, guest.kernel.read(address, size)))
+        stack = bytes(range(256)) * 5
+        self.put(0x28, "II", self.part(self.STACK, stack), len(stack))
+        self.put(0x48, "Q", self.STACK)
+        page = NT + 0x1000
+        self.put(0x60, "QII", page, self.part(page, guest.kernel.read(page, PAGE)), PAGE)
+        block = guest.debugger_data
+        self.put(0x70, "II", self.part(block, guest.kernel.read(block, build.kdbg_size)), build.kdbg_size)
+        self.blocks([(guest.build_lab, 20), (guest.contexts[current], 0x4D0), (NT + 0x20, 0x61), (NT + 0x60, 0x33)])
+        valid = len(self.data)
+        self.put(0x04, "II", valid + 4, valid)
+        self.put(0x0C, "II", 0x348, 0xF00)
+        self.data += b"TRGD"
+        struct.pack_into("<Q", self.data, 0xFA0, len(self.data))
+
+    def put(self, offset, layout, *values):
+        struct.pack_into("<" + layout, self.data, HEADER + offset, *values)
+
+    def part(self, address, content):
+        """Where in the file these bytes of memory are."""
+        self.pieces.append((address, content))
+        at = len(self.data)
+        self.data += content + bytes(-len(content) % 8)
+        return at
+
+    def drivers(self):
+        drivers = self.guest.truth["drivers"]
+        driver_list = len(self.data)
+        names = driver_list + 0x90 * len(drivers)
+        entries, pool = b"", b""
+        for driver in drivers:
+            name = driver["name"].encode("utf-16-le")
+            entry = bytearray(0x90)
+            struct.pack_into("<I", entry, 0, names + len(pool))
+            base, start = int(driver["base_address"], 16), int(driver["entry_point"], 16)
+            struct.pack_into("<QQI", entry, 8 + 0x30, base, start, driver["size"])
+            struct.pack_into("<I", entry, 8 + 0x80, driver["timestamp"])
+            entries += entry
+            pool += (struct.pack("<I", len(name) // 2) + name + b"\0\0").ljust(-(-(len(name) + 6) // 8) * 8, b"\0")
+        self.put(0x30, "IIII", driver_list, len(drivers), names, len(pool))
+        self.data += entries + pool
+
+    def unloaded(self):
+        unloaded = self.guest.truth["unloaded_drivers"]
+        self.put(0x18, "I", len(self.data))
+        self.data += struct.pack("<Q", len(unloaded))
+        for driver in unloaded:
+            name = driver["name"].encode("utf-16-le")[:24]
+            start, end = int(driver["start_address"], 16), int(driver["end_address"], 16)
+            self.data += struct.pack("<HH12x24sQQ", len(name), 24, name, start, end)
+
+    def blocks(self, places):
+        """Pieces that overlap, too."""
+        table = b""
+        for address, size in places:
+            table += struct.pack("<QII", address, self.part(address, self.guest.kernel.read(address, size)), size)
+        self.put(0x78, "II", len(self.data), len(places))
+        self.data += table
 
 
 def write_raw(guest, file):

@@ -452,6 +452,7 @@ class Guest:
         put(0x218, "QQQ", self.processor_block, self.unloaded_variable, self.unloaded_count)
         put(0x298, "6H", 0, build.teb, build.kernel_stack, build.initial_stack, build.apc_process, build.state)
         put(0x2A8, "4H", build.process_size, build.peb, build.parent, 0x28)
+        put(0x2B0, "H", build.prcb_context + 8)
         put(0x2B4, "H", 8)
         put(0x2BC, "3H", build.processor_state + build.context_frame, 0x24, build.thread_size)
         put(0x2E4, "2H", 0x20, 0x180)

@@ -9,10 +9,13 @@ windows.py --engram PROGRAM x86                         a 32-bit machine with an
 windows.py --engram PROGRAM translations                pages that are hard to translate
 windows.py --engram PROGRAM systems                     tables of the other system are errors
 windows.py --engram PROGRAM triage                      small dumps, whole and cut
+windows.py --engram PROGRAM secondary                   data that callbacks left in dumps
+windows.py --engram PROGRAM converted                   from and to crash dumps, page by page
 windows.py --engram PROGRAM damage                      headers that are damaged
 windows.py --engram PROGRAM structures                  lists and trees that are damaged
 """
 import argparse
+import itertools
 import json
 import pathlib
 import shutil
@@ -24,7 +27,7 @@ import tempfile
 import arm64
 import dump
 import generate
-from guest import Guest
+from guest import NT, Guest
 from guest32 import Guest32
 from memory import PAGE
 
@@ -208,25 +211,67 @@ def systems(engram, folder):
             raise Failed(f"{table}: {text}")
 
 
-def triage(engram, folder):
-    """A small dump has its header, a context and lists of drivers; all else is an error that says so."""
-    guest = Guest(19041)
-    path = folder / "small.dmp"
-    whole = dump.triage(guest)
-    path.write_bytes(whole)
+def check_pieces(image, small):
+    """Each byte of the pieces is there, and none beside them."""
+    for address, content in small.pieces:
+        row, = image.query(f"SELECT hex(read_bytes({address - 2**64}, {len(content)})) AS bytes")
+        if row["bytes"] != content.hex().upper():
+            raise Failed(f"{address:#x}: {row['bytes']}, {content.hex()} expected")
+        done = image.run("read", image.path, f"{address:x}", "--virt", "--len", str(len(content)), "--format", "json")
+        rows = json.loads(done.stdout)
+        if len(rows) != 1 or rows[0]["size"] != len(content):
+            raise Failed(f"{address:#x}: {done.stdout} {done.stderr}")
+    row, = image.query(f"SELECT read_bytes({small.STACK - 1 - 2**64}, 2) IS NULL AS gone, translate({NT:#x}) IS NULL AS none")
+    compare("no piece", [row], [{"gone": 1, "none": 1}])
+    if "no page tables" not in (text := " ".join(image.messages("SELECT read_bytes(1, 1, 4096) AS bytes"))):
+        raise Failed(f"a root: {text}")
+    done = image.run("read", image.path, "1000")
+    if done.returncode == 0 or done.stdout.strip("?0123456789abcdef| *\n"):
+        raise Failed(f"physical memory of a small dump: {done.stdout}")
+
+
+def check_small(engram, path, build, current):
+    """What a small dump has is true; all else is an error that says so."""
+    guest = Guest(build)
+    small = dump.Small(guest, current)
+    path.write_bytes(small.data + dump.secondary())
     image = Image(engram, path)
     rows = image.query("SELECT name, base_address, size, entry_point, timestamp FROM drivers")
     compare("drivers", rows, guest.truth["drivers"])
     cut_names = [{**row, "name": row["name"][:12]} for row in guest.truth["unloaded_drivers"]]
     compare("unloaded_drivers", image.query("SELECT name, start_address, end_address FROM unloaded_drivers"), cut_names)
-    registers = [{**row, "cpu": None} for row in guest.truth["registers"] if row["source"] == "header"]
+    registers = [row for row in guest.truth["registers"] if row["source"] == "header" or row["cpu"] == current]
+    if current != 0:  # the header has those of CPU 0, and the dump nothing else of that
+        registers = [{**row, "cpu": None if row["source"] == "header" else row["cpu"]} for row in registers]
     compare("registers", image.query(registers_query(guest)), registers)
     row, = image.query("SELECT dump_type_name, bugcheck_name, build FROM crash_dump")
-    compare("crash_dump", [row], [{**dump.facts(guest), "dump_type_name": "triage", "build": 19041}])
-    for table in ("processes", "threads", "memory_mappings", "mounts"):
+    compare("crash_dump", [row], [{**dump.facts(guest), "dump_type_name": "triage", "build": build}])
+    process, = [row for row in guest.truth["processes"] if int(row["virtual_address"], 16) == small.process]
+    rows = image.query("SELECT virtual_address, pid, parent, name, page_table, start_time, threads FROM processes")
+    compare("processes", rows, [{**process, "threads": None}])
+    thread = guest.truth["threads"][current]
+    compare("threads", image.query(QUERIES["threads"]), [thread])
+    row, = image.query("SELECT system_version, build FROM os_version")
+    compare("os_version", [row], [{"system_version": f"{build}.1.synthetic", "build": build}])
+    row, = image.query("SELECT operating_system, page_table_levels, page_table FROM image_info")
+    compare("image_info", [row], [{"operating_system": "windows", "page_table_levels": None, "page_table": None}])
+    if not any("the one that ran" in text for text in image.messages("SELECT * FROM processes")):
+        raise Failed("nothing says that there are other processes")
+    for table in ("memory_mappings", "process_modules", "mounts"):
         if "has no page tables" not in (text := image.error(f"SELECT * FROM {table}")):
             raise Failed(f"{table}: {text}")
-    image.query("SELECT * FROM image_info")
+    check_pieces(image, small)
+    check_secondary(image, small.data)
+    return image
+
+
+def triage(engram, folder):
+    path = folder / "small.dmp"
+    for build in (7601, 26100):
+        check_small(engram, path, build, 0)
+    check_small(engram, path, 19041, 1)
+    whole = bytes(dump.Small(Guest(19041)).data)
+    image = Image(engram, path)
     for change, text in (({0x34: 0xFFFF_FFFF}, "driver"), ({0x34: 5000}, "driver"), ({0x08: 0}, "it was cut"),
                          ({0x30: 0xFFFF_FFF0}, "the file ends at"), ({0x18: 0xFFFF_FFF0}, None),
                          ({0x7C: 0xFFFF_FFFF, 0x78: 0x2000}, "block")):
@@ -237,9 +282,195 @@ def triage(engram, folder):
         said = " ".join(image.messages("SELECT name FROM drivers"))
         if text and text not in said:
             raise Failed(f"{change}: {said!r} does not speak of {text!r}")
+    for change, text in (({0x20: 0, 0x24: 0}, "no process"), ({0x74: 8}, "KDBG"), ({0x70: 0}, "KDBG"),
+                         ({0x24: 0x2000}, "belong together")):
+        data = bytearray(whole)
+        for offset, value in change.items():
+            struct.pack_into("<I", data, 0x2000 + offset, value)
+        path.write_bytes(data)
+        if text not in (said := image.error("SELECT * FROM processes")):
+            raise Failed(f"{change}: {said!r} does not speak of {text!r}")
+        image.query("SELECT name FROM drivers")
     path.write_bytes(whole[:0x2040])
     if "inside the header of a small dump" not in (text := image.error("SELECT * FROM drivers")):
         raise Failed(f"cut: {text}")
+    for size in (0x2080, 0x2100, len(whole) // 2, len(whole) - 5, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        if "it was cut" not in (text := " ".join(image.messages("SELECT name FROM drivers"))):
+            raise Failed(f"cut at {size:#x}: {text}")
+
+
+def check_secondary(image, before):
+    """The blocks behind the bytes `before`."""
+    rows = image.query("SELECT tag, owner, offset, size FROM secondary_data")
+    content = image.path.read_bytes()
+    found = {row["tag"]: content[row["offset"]:row["offset"] + row["size"]] for row in rows}
+    if found != dump.SECONDARY or min(row["offset"] for row in rows) != len(before) + 0x38:
+        raise Failed(f"{image.path.name}: secondary data {rows}")
+    if [row["owner"] for row in rows] != ["watchdog!WdDxgkSecondaryDataGUID", None]:
+        raise Failed(f"{image.path.name}: owners {rows}")
+
+
+def secondary(engram, folder):
+    """In each type of dump; cut, it is said; without, there are no rows."""
+    guest = Guest(19041)
+    path = folder / "secondary.dmp"
+    image = Image(engram, path)
+    for kind in dump.TYPES:
+        whole, more = dump.dump(guest, kind), dump.secondary()
+        path.write_bytes(whole)
+        compare("none", image.query("SELECT * FROM secondary_data"), [])
+        path.write_bytes(whole + more)
+        check_secondary(image, whole)
+        if "watchdog!" not in image.run("info", path).stdout:
+            raise Failed("info does not show secondary data")
+    for change, text in (((0x14 + 0x10, "I", 0x7FFF_FFFF), "secondary data 0"), ((0x28, "I", 0xFFFF_FFFF), "secondary data 0"),
+                         ((0x10, "I", 0), None), ((0x08, "I", 0xFFFF_FFFF), None), ((0, "Q", 0), None)):
+        data = bytearray(more)
+        offset, layout, value = change
+        struct.pack_into("<" + layout, data, offset, value)
+        path.write_bytes(whole + data)
+        compare(f"{change}", image.query("SELECT * FROM secondary_data"), [])
+        if text and text not in (said := " ".join(image.messages())):
+            raise Failed(f"{change}: {said!r} does not speak of {text!r}")
+
+
+class Pages:
+    """A 64-bit crash dump read as its format says: what another reader would find in it."""
+
+    def __init__(self, path):
+        self.file = path.open("rb")
+        self.head = self.file.read(0x2000)
+        kind, = struct.unpack_from("<I", self.head, 0xF98)
+        self.size = path.stat().st_size
+        self.where = {}
+        if kind == 1:
+            count, = struct.unpack_from("<I", self.head, 0x88)
+            at = 0x2000
+            for first, pages in struct.iter_unpack("<QQ", self.head[0x98:0x98 + 16 * count]):
+                for page in range(first, first + pages):
+                    self.where[page] = at
+                    at += PAGE
+            return
+        signature, first, present, bits = struct.unpack("<8s24xQQQ", self.file.read(0x38))
+        if kind != 5 or signature != b"FDMPDUMP" or first % PAGE or bits % 64:
+            raise Failed(f"{path.name}: {kind}, {signature}, {first:#x}, {bits:#x}")
+        bitmap = self.file.read(bits // 8)
+        pages = [8 * at + bit for at, byte in enumerate(bitmap) if byte for bit in range(8) if byte >> bit & 1]
+        if len(pages) != present or first + present * PAGE != self.size:
+            raise Failed(f"{path.name}: {len(pages)} pages, {present} declared, {self.size} bytes")
+        self.where = {page: first + at * PAGE for at, page in enumerate(pages)}
+
+    def page(self, number):
+        self.file.seek(self.where[number])
+        return self.file.read(PAGE)
+
+    def check_header(self, guest):
+        """What parsers rely on."""
+        root, pfn_database, modules, processes = struct.unpack_from("<QQQQ", self.head, 0x10)
+        if root & -PAGE != int(guest.truth["processes"][0]["page_table"], 16):
+            raise Failed(f"root {root:#x}")
+        found = (self.head[:8], *struct.unpack_from("<II", self.head, 8), pfn_database, modules, processes,
+                 *struct.unpack_from("<II", self.head, 0x30), *struct.unpack_from("<Q", self.head, 0x80),
+                 *struct.unpack_from("<Q", self.head, 0xFA0))
+        wanted = (b"PAGEDU64", 15, guest.layout.number, guest.pfn_database, guest.module_list, guest.process_list, 0x8664,
+                  2, guest.debugger_data, self.size)
+        if found != wanted:
+            raise Failed(f"header: {found}, {wanted} expected")
+        if self.head[0x348 + 0x34:0x348 + 0x38] != self.head[0x348 + 0x118:0x348 + 0x11C]:
+            raise Failed("MXCSR is not twice the same")
+        rip, = struct.unpack_from("<Q", self.head, 0x348 + 0xF8)
+        if hex(rip) != guest.truth["registers"][0]["rip"]:
+            raise Failed(f"RIP {rip:#x}")
+
+
+def convert(engram, source, name, target, *options):
+    out = source.parent / name
+    done = subprocess.run([engram, "convert", source, out, "--to", target, *options], capture_output=True,
+                          encoding="utf-8", check=False, timeout=10 * SECONDS)
+    if done.returncode != 0:
+        raise Failed(f"{source.name} to {target}: {done.stderr}")
+    return out
+
+
+def check_pages(guest, path, others=()):
+    """Each page of the machine that its dump has, and no others but zeros; `others` may have other bytes."""
+    pages = Pages(path)
+    there = {frame for frame in guest.physical.frames if frame not in guest.withheld}
+    for frame in there - set(others):
+        if pages.page(frame) != guest.physical.page(frame):
+            raise Failed(f"{path.name}: page {frame:#x} differs")
+    return pages, set(pages.where) - there
+
+
+def converted(engram, folder):
+    """Dumps of each type as dumps with a bitmap and full ones; the same tables, the same pages, in the eyes of a reader of
+    its own."""
+    for build in (7601, 19041):
+        guest, files = generate.write(folder, build, dump.TYPES)
+        for kind, path in files.items():
+            target = "dmp" if kind != 5 else "dmp-full"
+            out = convert(engram, path, f"converted-{kind}.dmp", target)
+            check_tables(Image(engram, out), guest)
+            pages, more = check_pages(guest, out)
+            pages.check_header(guest)
+            if more:
+                raise Failed(f"{out.name}: {len(more)} pages more")
+            out.unlink()
+        # Through a format that has notes, but no crash header.
+        core = convert(engram, files[1], "core.elf", "elf")
+        out = convert(engram, core, "from-elf.dmp", "dmp")
+        compare("from ELF", Image(engram, out).query(QUERIES["processes"]), guest.truth["processes"])
+        check_pages(guest, out)
+        for path in (core, out, *files.values()):
+            path.unlink()
+    from_raw(engram, folder)
+    done = subprocess.run([engram, "convert", folder / "small.dmp", folder / "out", "--to", "dmp"], capture_output=True,
+                          encoding="utf-8", check=False, timeout=SECONDS)
+    if done.returncode == 0:
+        raise Failed("a file that is not there was converted")
+    path = folder / "small.dmp"
+    path.write_bytes(dump.Small(Guest(19041)).data)
+    done = subprocess.run([engram, "convert", path, folder / "out", "--to", "raw"], capture_output=True,
+                          encoding="utf-8", check=False, timeout=SECONDS)
+    if done.returncode == 0 or "no physical memory" not in done.stderr or (folder / "out").exists():
+        raise Failed(f"a small dump was converted: {done.stderr}")
+
+
+def from_raw(engram, folder):
+    """raw, dmp, raw: equal pages, equal tables; the debugger's block is as it was, or decoded if that is asked for."""
+    guest, files = generate.write(folder, 19041, ("raw",), encoded=True)
+    raw = files["raw"]
+    out = convert(engram, raw, "from-raw.dmp", "dmp")
+    pages, more = check_pages(guest, out)
+    pages.check_header(guest)
+    if any(pages.page(page).strip(b"\0") for page in itertools.islice(more, 0, None, 997)):
+        raise Failed("pages that the machine does not have are not zeros")
+    image = Image(engram, out)
+    for table, sql in QUERIES.items():
+        compare(f"from raw: {table}", image.query(sql), guest.truth["processes" if table == "tasks" else table])
+    row, = image.query("SELECT bugcheck_name, processors, up_time, product_type FROM crash_dump")
+    if row != {"bugcheck_name": "LIVE_SYSTEM_DUMP", "processors": 2, "up_time": 0, "product_type": 1}:
+        raise Failed(f"from raw: {row}")
+    back = convert(engram, out, "back.raw", "raw")
+    if back.stat().st_size != raw.stat().st_size or back.stat().st_blocks > raw.stat().st_blocks * 1.1 + 64:
+        raise Failed(f"back: {back.stat()}, {raw.stat()}")
+    with back.open("rb") as file:
+        for frame in guest.physical.frames:
+            file.seek(frame * PAGE)
+            if frame not in guest.withheld and file.read(PAGE) != guest.physical.page(frame):
+                raise Failed(f"back: page {frame:#x}")
+    decoded = convert(engram, raw, "decoded.dmp", "dmp", "--decode-kdbg")
+    block, size = guest.debugger_data, guest.layout.kdbg_size
+    touched = {guest.kernel.frame_of(address) for address in range(block, block + size, 8)}
+    pages, _ = check_pages(guest, decoded, touched)
+    plain = b"".join(pages.page(guest.kernel.frame_of(page))
+                     for page in range(block & -PAGE, block + size, PAGE))[block % PAGE:][:size]
+    if plain[0x10:0x14] != b"KDBG" or struct.unpack_from("<Q", plain, 0x18)[0] != NT:
+        raise Failed(f"decoded: {plain[:0x20].hex()}")
+    row, = Image(engram, decoded).query("SELECT symbols_source FROM image_info")
+    if "decoded" in row["symbols_source"]:
+        raise Failed(f"decoded: {row}")
 
 
 def damage(engram, folder):
@@ -344,7 +575,8 @@ def structures(engram, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engram", required=True)
-    parser.add_argument("check", choices=("tables", "arm64", "x86", "translations", "systems", "triage", "damage", "structures"))
+    parser.add_argument("check", choices=("tables", "arm64", "x86", "translations", "systems", "triage", "secondary", "converted",
+                                          "damage", "structures"))
     parser.add_argument("build", nargs="?", type=int, default=19041)
     parser.add_argument("--encoded", action="store_true")
     options = parser.parse_args()

@@ -15,6 +15,7 @@
 #include "cli/run_sql.h"
 #include "image/write.h"
 #include "kernel/linux/linux_kernel.h"
+#include "kernel/windows/crash_facts.h"
 
 namespace engram::cli {
 namespace {
@@ -70,11 +71,21 @@ class ConvertCommand final : public Command {
         ->required()
         ->check(CLI::IsMember(std::vector<std::string>(names.begin(), names.end())))
         ->type_name("FORMAT");
-    command->footer("\nExample:\n  engram convert memory.raw memory.kdump --to kdump-zlib");
+    command->add_flag("--decode-kdbg", decode_,
+                      "In a crash dump of Windows: write the debugger's block (KDBG) decoded, as "
+                      "WinDbg expects it; everything else is as it is in the image");
+    command->footer(
+        "\nExamples:\n"
+        "  engram convert memory.raw memory.kdump --to kdump-zlib\n"
+        "  engram convert windows.raw memory.dmp --to dmp --decode-kdbg");
     return command;
   }
 
   int run(const Console& console) override {
+    if (decode_ && !image::is_crash_dump(target_)) {
+      console.error("convert: --decode-kdbg is for crash dumps of Windows: --to dmp is expected");
+      return kUsage;
+    }
     // Creating it refuses again; but the image may take long to open.
     if (std::error_code error; std::filesystem::exists(out_, error)) {
       return failed(console,
@@ -83,10 +94,18 @@ class ConvertCommand final : public Command {
     auto session = open_session(image_, console);
     if (!session) return failed(console, session.error().text);
     const image::Image& image = (*session)->image();
-    const image::Facts facts = complete_facts(**session, console);
+    if (image.facts().triage) {
+      return failed(console, about(image_.path,
+                                   "a small (triage) dump of Windows has no physical "
+                                   "memory that could be converted"));
+    }
+    const auto facts = complete_facts(**session, console);
+    if (!facts) return failed(console, about(image_.path, facts.error().text));
+    const auto memory = memory_of(**session);
+    if (!memory) return failed(console, about(image_.path, memory.error().text));
 
     Watcher watcher(console);
-    const auto written = write(image.memory(), facts, watcher.options());
+    const auto written = write(*memory, *facts, watcher.options());
     if (!written && watcher.interrupted()) {
       console.error(fmt::format("{}: interrupted; the file is removed", out_));
       return kInterrupted;
@@ -102,9 +121,11 @@ class ConvertCommand final : public Command {
     return kNotAnswered;
   }
 
-  /// What dumps with notes should have and this one lacks is asked of the kernel in it.
-  image::Facts complete_facts(kernel::Session& session, const Console& console) const {
+  /// What the target should have and this image lacks is asked of the kernel in it. Errors: the
+  /// target is a crash dump, and the image holds no Windows.
+  Result<image::Facts> complete_facts(kernel::Session& session, const Console& console) const {
     image::Facts facts = session.image().facts();
+    if (image::is_crash_dump(target_)) return crash_facts(session, console);
     if (!image::keeps_notes(target_) || facts.vmcoreinfo) return facts;
     const Progress progress(console, "looking for the kernel");
     const auto kernel = session.linux_kernel();
@@ -112,6 +133,29 @@ class ConvertCommand final : public Command {
     facts.vmcoreinfo = (*kernel)->vmcoreinfo();
     facts.architecture = (*kernel)->map().mode.architecture;
     return facts;
+  }
+
+  Result<image::Facts> crash_facts(kernel::Session& session, const Console& console) const {
+    image::Facts facts = session.image().facts();
+    const Progress progress(console, "looking for the kernel");
+    if (const auto windows = session.windows_kernel()) {
+      facts.crash = kernel::windows::complete_crash_header(**windows);
+    } else if (session.linux_kernel()) {
+      return fail(
+          "{}: a crash dump is of Windows, and the image holds Linux: elf and the kdumps are for "
+          "that",
+          target_);
+    } else if (!facts.crash) {
+      return fail("{}: a crash dump is of Windows, which was not found in the image: {}", target_,
+                  windows.error().text);
+    }
+    return facts;
+  }
+
+  Result<guest::Memory> memory_of(kernel::Session& session) const {
+    if (!decode_) return session.image().memory();
+    ENGRAM_TRY(const auto* kernel, session.windows_kernel());
+    return kernel::windows::with_decoded_debugger_data(*kernel);
   }
 
   Result<image::Written> write(const guest::Memory& memory, const image::Facts& facts,
@@ -158,6 +202,7 @@ class ConvertCommand final : public Command {
   ImageSource image_;
   std::string out_;
   std::string target_;
+  bool decode_ = false;
 };
 
 }  // namespace

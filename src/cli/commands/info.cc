@@ -3,7 +3,7 @@
 #include "cli/commands/info.h"
 
 #include <array>
-#include <string_view>
+#include <vector>
 
 #include "cli/format_option.h"
 #include "cli/open_image.h"
@@ -68,10 +68,14 @@ class InfoCommand final : public Command {
     Interrupts interrupts(Interrupts::Mode::first);
     auto done =
         run_sql(image->database(), "SELECT * FROM image_info", {facts, sink}, console, interrupts);
-    const bool has_header = !image->image().facts().header.empty();
-    for (const char* sql : {"SELECT * FROM image_header", "SELECT * FROM image_ranges"}) {
-      if (!done || (!has_header && std::string_view(sql).ends_with("header"))) continue;
-      done = run_sql(image->database(), sql, {**writer, sink}, console, interrupts);
+    const auto& known = image->image().facts();
+    std::vector<const char*> others;
+    if (!known.header.empty()) others.push_back("SELECT * FROM image_header");
+    if (known.crash && !known.crash->secondary_data.empty())
+      others.push_back("SELECT * FROM secondary_data");
+    others.push_back("SELECT * FROM image_ranges");
+    for (const char* sql : others) {
+      if (done) done = run_sql(image->database(), sql, {**writer, sink}, console, interrupts);
     }
     if (!done) return report(done.error(), image_.path, console);
     image->report_damage(console);

@@ -17,7 +17,9 @@
 #include "cli/progress.h"
 #include "cli/run_sql.h"
 #include "kernel/foreign.h"
+#include "kernel/kernel_space.h"
 #include "kernel/linux/linux_kernel.h"
+#include "kernel/windows/processes.h"
 #include "kernel/windows/windows_kernel.h"
 
 namespace engram::cli {
@@ -59,8 +61,9 @@ class ReadCommand final : public Command {
                       "ADDR is virtual, in the kernel's address space unless said otherwise");
     auto* root = command->add_option("--dtb", root_,
                                      "Virtual, through the page tables at this physical address");
-    auto* task =
-        command->add_option("--task", task_, "Virtual, of the task_struct at this address");
+    auto* task = command->add_option("--task", task_,
+                                     "Virtual, of the process whose task_struct, or "
+                                     "EPROCESS, lies at this address");
     auto* pid = command->add_option("--pid", pid_, "Virtual, of the process with this number");
     root->type_name("ADDR")->excludes(task)->excludes(pid);
     task->type_name("ADDR")->excludes(pid);
@@ -142,36 +145,34 @@ class ReadCommand final : public Command {
 
   Result<paging::AddressSpace> open_space(kernel::Session& session, const Console& console) const {
     std::optional<Progress> progress(std::in_place, console, "looking for the kernel");
-    const auto kernel = session.linux_kernel();
+    const bool is_known = session.linux_kernel() || session.windows_kernel();
     progress.reset();
     std::optional<PhysAddr> given;
     if (!root_.empty()) {
       ENGRAM_TRY(const std::uint64_t root, resolve(root_, session));
       given = PhysAddr(root);
-      if (kernel) return (*kernel)->space_at(*given);
     }
-    if (!kernel && task_.empty() && !pid_) return space_without_linux(session, given, console);
-    if (!kernel) return tl::unexpected(kernel.error());
+    if (task_.empty() && !pid_) {
+      return is_known ? kernel::space_of(session, given) : stated_space(session, given, console);
+    }
+    if (const auto windows = session.windows_kernel()) return space_of_process(**windows, session);
+    ENGRAM_TRY(auto* const linux_kernel, session.linux_kernel());
     if (!task_.empty()) {
       ENGRAM_TRY(const std::uint64_t address, resolve(task_, session));
-      const auto task = (*kernel)->tasks().at(VirtAddr(address));
+      const auto task = linux_kernel->tasks().at(VirtAddr(address));
       if (!task) return fail("read: --task {}: there is no task at {:#x}", task_, address);
-      return space_of(**kernel, task->address);
+      return space_of(*linux_kernel, task->address);
     }
-    if (!pid_) return (*kernel)->space();
-    const kernel::Tasks& tasks = (*kernel)->tasks();
+    const kernel::Tasks& tasks = linux_kernel->tasks();
     for (const kernel::Task& task : tasks.of_both_sources()) {
-      if (tasks.pid(task.address) == *pid_) return space_of(**kernel, task.address);
+      if (tasks.pid(task.address) == *pid_) return space_of(*linux_kernel, task.address);
     }
     return fail("read: --pid {}: there is no such task", *pid_);
   }
 
-  /// Of Windows; or of a machine whose kernel is not found or not read, as its headers say.
-  Result<paging::AddressSpace> space_without_linux(kernel::Session& session,
-                                                   std::optional<PhysAddr> root,
-                                                   const Console& console) const {
-    const auto windows = session.windows_kernel();
-    if (windows) return root ? (*windows)->space_at(*root) : (*windows)->space();
+  /// Of a machine whose kernel is not found or not read, as its headers say.
+  Result<paging::AddressSpace> stated_space(kernel::Session& session, std::optional<PhysAddr> root,
+                                            const Console& console) const {
     const image::Facts& facts = session.image().facts();
     const bool is_foreign = kernel::foreign_kernel(facts).has_value();
     if (!root && !is_foreign) return tl::unexpected(session.linux_kernel().error());
@@ -181,6 +182,28 @@ class ReadCommand final : public Command {
               fmt::format("no kernel says how it is paged: {} with {} levels ({})",
                           to_string(stated.mode.architecture), stated.mode.levels, stated.source)));
     return kernel::stated_space(session.image(), root);
+  }
+
+  /// The process of Windows that is wanted. Errors: there is none; it has no page tables.
+  Result<paging::AddressSpace> space_of_process(kernel::WindowsKernel& kernel,
+                                                kernel::Session& session) const {
+    const auto& processes = kernel.processes();
+    ENGRAM_TRY(const auto* list, processes.list());
+    std::optional<VirtAddr> wanted;
+    if (!task_.empty()) {
+      ENGRAM_TRY(const std::uint64_t address, resolve(task_, session));
+      wanted = VirtAddr(address);
+    }
+    for (const VirtAddr process : *list) {
+      const bool is_it =
+          wanted ? process == *wanted : processes.id(process) == static_cast<std::uint64_t>(*pid_);
+      if (!is_it) continue;
+      const auto root = processes.root(process);
+      if (root) return kernel::space_of(session, *root);
+      return fail("read: the process at {:#x} has no page tables", process.value);
+    }
+    return wanted ? fail("read: --task {}: there is no process at {:#x}", task_, wanted->value)
+                  : fail("read: --pid {}: there is no such process", *pid_);
   }
 
   static Result<paging::AddressSpace> space_of(kernel::LinuxKernel& kernel, VirtAddr task) {

@@ -25,6 +25,7 @@ class DebuggerData {
     kKernBase = 0x18,
     kPsLoadedModuleList = 0x48,
     kPsActiveProcessHead = 0x50,
+    kMmPfnDatabase = 0xC0,
     kNtBuildLab = 0x208,
     kKiProcessorBlock = 0x218,
     kMmUnloadedDrivers = 0x220,
@@ -38,6 +39,7 @@ class DebuggerData {
     kOffsetEprocessPeb = 0x2AA,
     kOffsetEprocessParentCid = 0x2AC,
     kOffsetEprocessDirectoryTableBase = 0x2AE,
+    kSizePrcb = 0x2B0,
     kOffsetPrcbCurrentThread = 0x2B4,
     kOffsetPrcbProcStateContext = 0x2BC,
     kOffsetPrcbNumber = 0x2BE,
@@ -60,6 +62,8 @@ class DebuggerData {
   [[nodiscard]] VirtAddr address() const { return address_; }
   [[nodiscard]] bool was_encoded() const { return was_encoded_; }
   [[nodiscard]] std::size_t size() const { return bytes_.size(); }
+  /// The block, decoded.
+  [[nodiscard]] Bytes bytes() const { return bytes_; }
 
   /// Nothing if this kernel's block ends before the member, or if it is 0.
   template <class T>

@@ -45,6 +45,11 @@ std::vector<std::string> read_texts(const paging::AddressSpace& space, VirtAddr 
 
 Result<std::vector<VirtAddr>> walk_processes(WindowsKernel& kernel) {
   ENGRAM_TRY(const auto* at, kernel.structures());
+  if (const auto& small = kernel.small_dump()) {
+    if (!small->process)
+      return fail("windows: the small (triage) dump does not say which process ran");
+    return std::vector{*small->process};
+  }
   ENGRAM_TRY(const auto head, kernel.process_head());
   return walk_list(kernel.reader(), head, at->process_links, "PsActiveProcessHead", kMostProcesses);
 }

@@ -80,10 +80,14 @@ Result<std::vector<ProcessorState>> Processors::states() const {
   const auto structures = kernel_.structures();
   const auto& crash = kernel_.image().facts().crash;
   const Reader& reader = kernel_.reader();
+  if (const auto& small = kernel_.small_dump(); small && small->processor && structures) {
+    const auto number = reader.get(*small->processor, (*structures)->processor_number);
+    add_processor(reader, **structures, number.value_or(0), *small->processor, states);
+  }
   const std::uint32_t declared =
       crash ? crash->processors.value_or(kMostProcessors) : kMostProcessors;
-  for (std::uint32_t cpu = 0; table && structures && cpu < std::min(declared, kMostProcessors);
-       ++cpu) {
+  const bool has_all = table && structures && !kernel_.small_dump();
+  for (std::uint32_t cpu = 0; has_all && cpu < std::min(declared, kMostProcessors); ++cpu) {
     const auto prcb = reader.pointer_at(*table + cpu * sizeof(std::uint64_t), "KiProcessorBlock");
     if (!prcb || !*prcb) break;
     add_processor(reader, **structures, cpu, *prcb, states);

@@ -165,6 +165,8 @@ void set_kernel_thread(Structures& to, std::uint32_t build, const DebuggerData* 
                                     otherwise(0x38, 0x58));
   to.initial_stack =
       field<VirtAddr>("KTHREAD.InitialStack", block, D::kOffsetKThreadInitialStack, 0x28);
+  to.thread_process = field<VirtAddr>("KTHREAD.ApcState.Process", block,
+                                      D::kOffsetKThreadApcProcess, otherwise(0x70, 0xB8));
   to.thread_state =
       field<std::uint8_t>("KTHREAD.State", block, D::kOffsetKThreadState, otherwise(0x164, 0x184));
   to.wait_reason = field<std::uint8_t>("KTHREAD.WaitReason", block, D::kOffsetKThreadWaitReason, 0);
@@ -249,16 +251,23 @@ std::vector<Candidate> candidates(std::span<const ProcessFamily> known, std::uin
   return all;
 }
 
-/// The thread family under which the first thread is System's, that of the build first.
-void choose_thread(const paging::AddressSpace& space, Diagnostics& diagnostics,
-                   std::span<const ThreadFamily> known, std::uint32_t build, VirtAddr head,
-                   Structures& to) {
+/// That of the build first.
+std::vector<const ThreadFamily*> likely_threads(std::span<const ThreadFamily> known,
+                                                std::uint32_t build) {
   const auto& likely = family_of(known, build);
   std::vector<const ThreadFamily*> order{&likely};
   for (const auto& family : known) {
     if (&family != &likely) order.push_back(&family);
   }
-  for (const auto* family : order) {
+  return order;
+}
+
+/// The thread family under which the first thread is System's, that of the build first.
+void choose_thread(const paging::AddressSpace& space, Diagnostics& diagnostics,
+                   std::span<const ThreadFamily> known, std::uint32_t build, VirtAddr head,
+                   Structures& to) {
+  const auto& likely = family_of(known, build);
+  for (const auto* family : likely_threads(known, build)) {
     if (!is_thread_of_system(space, head, to, *family)) continue;
     set_thread(to, *family);
     if (family != &likely) {
@@ -274,7 +283,56 @@ void choose_thread(const paging::AddressSpace& space, Diagnostics& diagnostics,
                               likely.build));
 }
 
+/// What depends on the build and on the debugger's block alone.
+void set_others(Structures& to, std::uint32_t build, const DebuggerData* block, bool is_arm64) {
+  set_kernel_thread(to, build, block, is_arm64);
+  set_processor(to, build, block, is_arm64);
+  set_areas(to, build);
+  to.driver_timestamp =
+      field<std::uint32_t>("KLDR_DATA_TABLE_ENTRY.TimeDateStamp", build < kWindows8 ? 0x80 : 0x9C);
+}
+
+/// Whether the thread says that it is one of this process; numbers of both are multiples of 4.
+bool belong_together(Bytes process, Bytes thread, const Structures& with) {
+  constexpr std::uint64_t kMostIds = std::uint64_t{1} << 32;
+  const auto id = load<std::uint64_t>(process, *with.process_id.offset);
+  const auto owner = load<std::uint64_t>(thread, *with.thread_process_id.offset);
+  const auto number = load<std::uint64_t>(thread, *with.thread_id.offset);
+  return id && owner && number && *id == *owner && *id % 4 == 0 && *number % 4 == 0 &&
+         *id < kMostIds && *number < kMostIds && *number != 0;
+}
+
 }  // namespace
+
+Result<Structures> find_structures_of(Bytes process, Bytes thread, std::uint32_t build,
+                                      const DebuggerData& debugger_data) {
+  constexpr std::uint8_t kThreadType = 6;  // DISPATCHER_HEADER.Type of a KTHREAD
+  if (process.empty() || thread.empty()) {
+    return fail("windows: the small (triage) dump has no {}",
+                process.empty() ? "process" : "thread");
+  }
+  if (load<std::uint8_t>(process, 0) == kProcessType &&
+      load<std::uint8_t>(thread, 0) == kThreadType) {
+    const Known known = known_for(Architecture::x86_64);  // that of all small dumps that are read
+    for (const auto& [family, why] : candidates(known.processes, build, &debugger_data)) {
+      Structures found;
+      set_process(found, *family, &debugger_data);
+      const std::uint32_t like = build != 0 ? build : family->build;
+      set_others(found, like, &debugger_data, known.is_arm64);
+      for (const auto* threads : likely_threads(known.threads, like)) {
+        set_thread(found, *threads);
+        if (!belong_together(process, thread, found)) continue;
+        found.source = fmt::format("offsets of build {} ({})", family->build, why);
+        return found;
+      }
+    }
+  }
+  return fail(
+      "windows: under none of the {} known layouts of EPROCESS do the process and the thread of "
+      "the "
+      "small (triage) dump belong together (build {})",
+      kProcesses.size(), build);
+}
 
 Result<Structures> find_structures(const paging::AddressSpace& space, Diagnostics& diagnostics,
                                    std::uint32_t build, VirtAddr process_head,
@@ -293,11 +351,7 @@ Result<Structures> find_structures(const paging::AddressSpace& space, Diagnostic
     if (!is_system_first(space, process_head, found)) continue;
     // A build that is not known is taken for the one whose processes look the same.
     const std::uint32_t like = build != 0 ? build : family->build;
-    set_kernel_thread(found, like, debugger_data, known.is_arm64);
-    set_processor(found, like, debugger_data, known.is_arm64);
-    set_areas(found, like);
-    found.driver_timestamp =
-        field<std::uint32_t>("KLDR_DATA_TABLE_ENTRY.TimeDateStamp", like < kWindows8 ? 0x80 : 0x9C);
+    set_others(found, like, debugger_data, known.is_arm64);
     choose_thread(space, diagnostics, known.threads, like, process_head, found);
     found.source = fmt::format("offsets of build {} ({})", family->build, why);
     diagnostics.add(

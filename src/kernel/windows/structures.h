@@ -41,6 +41,7 @@ struct Structures {
   std::optional<std::uint64_t> thread_links;  ///< nothing if it is not known for this kernel
   Field<std::uint64_t> thread_process_id, thread_id, thread_create_time;
   Field<VirtAddr> start_address, win32_start_address, teb, stack_base, kernel_stack, initial_stack;
+  Field<VirtAddr> thread_process;  ///< the EPROCESS in whose memory it runs
   Field<std::uint8_t> thread_state, wait_reason;
 
   // KPRCB
@@ -63,5 +64,10 @@ struct Structures {
 Result<Structures> find_structures(const paging::AddressSpace& space, Diagnostics& diagnostics,
                                    std::uint32_t build, VirtAddr process_head,
                                    const DebuggerData* debugger_data);
+
+/// The same for a small dump, which has one process and one thread of it: the first offsets under
+/// which they belong together. Errors: there are none, or the dump lacks one of the two.
+Result<Structures> find_structures_of(Bytes process, Bytes thread, std::uint32_t build,
+                                      const DebuggerData& debugger_data);
 
 }  // namespace engram::kernel::windows

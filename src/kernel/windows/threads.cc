@@ -20,12 +20,16 @@ std::optional<std::string_view> thread_state_name(std::uint8_t state) {
   return state < kNames.size() ? std::optional(kNames[state]) : std::nullopt;
 }
 
-Threads::Threads(WindowsKernel& kernel) : reader_(kernel.reader()) {
+Threads::Threads(WindowsKernel& kernel) : kernel_(kernel), reader_(kernel.reader()) {
   if (const auto at = kernel.structures()) at_ = **at;
 }
 
 std::vector<Thread> Threads::of(VirtAddr process) const {
   std::vector<Thread> threads;
+  if (const auto& small = kernel_.small_dump()) {
+    if (small->thread) threads.push_back({*small->thread, process});
+    return threads;
+  }
   if (!at_.thread_links) return threads;
   for (const VirtAddr thread : walk_list(reader_, process + at_.thread_list, *at_.thread_links,
                                          "EPROCESS.ThreadListHead", kMostThreads)) {

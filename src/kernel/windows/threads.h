@@ -24,7 +24,7 @@ class Threads {
  public:
   explicit Threads(WindowsKernel& kernel);
 
-  /// Those that the process lists, in its order.
+  /// Those that the process lists, in its order; in a small dump the one that ran.
   [[nodiscard]] std::vector<Thread> of(VirtAddr process) const;
 
   // Nothing: the member is not known or cannot be read, or is NULL.
@@ -62,6 +62,7 @@ class Threads {
   }
 
  private:
+  WindowsKernel& kernel_;
   const Reader& reader_;
   Structures at_;
 };

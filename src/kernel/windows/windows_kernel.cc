@@ -18,12 +18,13 @@ using windows::DebuggerData;
 constexpr std::uint32_t kWindows7Build = 7601;
 
 /// The header's, else that of KUSER_SHARED_DATA, which has one since Windows 10.
-std::uint32_t find_build(const image::Facts& facts, const windows::WindowsMap& map) {
+std::uint32_t find_build(const image::Facts& facts,
+                         const std::optional<windows::SharedData>& shared) {
   constexpr std::uint32_t kBuildBits = 0xFFFF;
   if (facts.crash && facts.crash->build) return *facts.crash->build & kBuildBits;
-  if (!map.shared) return 0;
-  if (map.shared->build != 0) return map.shared->build;
-  return map.shared->major_version == 6 && map.shared->minor_version == 1 ? kWindows7Build : 0;
+  if (!shared) return 0;
+  if (shared->build != 0) return shared->build;
+  return shared->major_version == 6 && shared->minor_version == 1 ? kWindows7Build : 0;
 }
 
 }  // namespace
@@ -34,10 +35,44 @@ WindowsKernel::WindowsKernel(const image::Image& image, Diagnostics& diagnostics
       map_(std::move(map)),
       space_(image.memory(), map_.mode, map_.root),
       reader_(space_, diagnostics, image.is_live()),
-      build_(find_build(image.facts(), map_)),
+      build_(find_build(image.facts(), map_.shared)),
       structures_(fail("windows: not looked for")) {}
 
+WindowsKernel::WindowsKernel(const image::Image& image, Diagnostics& diagnostics,
+                             std::uint32_t build, windows::SmallDump small_dump)
+    : image_(image),
+      small_dump_(std::move(small_dump)),
+      map_{PhysAddr(0), 0, "a small dump has no page tables", true, std::nullopt, std::nullopt},
+      space_(paging::AddressSpace::of_pieces(small_dump_->memory, Architecture::x86_64)),
+      reader_(space_, diagnostics),
+      build_(build),
+      debugger_data_(small_dump_->debugger_data),
+      structures_(small_dump_->structures) {}
+
 WindowsKernel::~WindowsKernel() = default;
+
+Result<std::unique_ptr<WindowsKernel>> WindowsKernel::of_small_dump(const image::Image& image,
+                                                                    Diagnostics& diagnostics) {
+  if (image.facts().architecture != Architecture::x86_64) {
+    return fail("windows: the structures of {} are not known",
+                to_string(image.facts().architecture));
+  }
+  const std::uint32_t build = find_build(image.facts(), {});
+  auto small = windows::read_small_dump(image, diagnostics, build);
+  // As "image" it is said after an answer.
+  diagnostics.add(Level::warning, "image",
+                  "a small (triage) dump: of all processes and threads it has the one that ran");
+  return std::unique_ptr<WindowsKernel>(
+      new WindowsKernel(image, diagnostics, build, std::move(small)));
+}
+
+Result<void> WindowsKernel::require_whole_memory(std::string_view what) const {
+  if (!small_dump_) return {};
+  return fail(
+      "{}: a small (triage) dump of Windows has no page tables: it has crash_dump, registers, "
+      "drivers, unloaded_drivers, and the one process and thread that ran",
+      what);
+}
 
 Result<std::unique_ptr<WindowsKernel>> WindowsKernel::find(const image::Image& image,
                                                            Diagnostics& diagnostics,
@@ -116,7 +151,7 @@ void WindowsKernel::find_debugger_data(Diagnostics& diagnostics) {
 }
 
 paging::AddressSpace WindowsKernel::space_at(PhysAddr root) const {
-  return {image_.memory(), space_.mode(), root};
+  return {space_.memory(), space_.mode(), root};
 }
 
 std::optional<std::string> WindowsKernel::build_lab() const {

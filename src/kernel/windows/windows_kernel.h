@@ -16,6 +16,7 @@
 #include "image/image.h"
 #include "kernel/linux/reader.h"
 #include "kernel/windows/debugger_data.h"
+#include "kernel/windows/small_dump.h"
 #include "kernel/windows/structures.h"
 #include "kernel/windows/windows_map.h"
 
@@ -40,6 +41,10 @@ class WindowsKernel {
                                                      Diagnostics& diagnostics,
                                                      windows::Search search = windows::Search::all);
 
+  /// What a small dump, which has no page tables, holds of the kernel. Errors: it is not of x86-64.
+  static Result<std::unique_ptr<WindowsKernel>> of_small_dump(const image::Image& image,
+                                                              Diagnostics& diagnostics);
+
   [[nodiscard]] const image::Image& image() const { return image_; }
   [[nodiscard]] const paging::AddressSpace& space() const { return space_; }
   [[nodiscard]] paging::AddressSpace space_at(PhysAddr root) const;
@@ -62,6 +67,11 @@ class WindowsKernel {
   /// Errors: the structures of this kernel are not known; says why.
   [[nodiscard]] Result<const windows::Structures*> structures() const;
 
+  /// Nothing if the image has physical memory.
+  [[nodiscard]] const std::optional<windows::SmallDump>& small_dump() const { return small_dump_; }
+  /// Errors: it is a small dump, which does not have what is asked for.
+  [[nodiscard]] Result<void> require_whole_memory(std::string_view what) const;
+
   [[nodiscard]] const windows::Processes& processes();
   [[nodiscard]] const windows::Threads& threads();
   [[nodiscard]] const windows::Modules& modules();
@@ -70,11 +80,14 @@ class WindowsKernel {
 
  private:
   WindowsKernel(const image::Image& image, Diagnostics& diagnostics, windows::WindowsMap map);
+  WindowsKernel(const image::Image& image, Diagnostics& diagnostics, std::uint32_t build,
+                windows::SmallDump small_dump);
   void find_debugger_data(Diagnostics& diagnostics);
   void find_structures(Diagnostics& diagnostics);
   void take_root_of_system(VirtAddr process_head);
 
   const image::Image& image_;
+  std::optional<windows::SmallDump> small_dump_;
   windows::WindowsMap map_;
   paging::AddressSpace space_;
   Reader reader_;

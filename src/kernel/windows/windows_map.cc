@@ -182,6 +182,7 @@ std::optional<SharedData> read_shared_data(const AddressSpace& space) {
   data.product_type = *load<std::uint32_t>(page, 0x264);
   data.major_version = *load<std::uint32_t>(page, 0x26C);
   data.minor_version = *load<std::uint32_t>(page, 0x270);
+  data.suite_mask = *load<std::uint32_t>(page, 0x2D0);
   data.system_root = to_utf8(*slice(page, kRootAt, kRootSize));
   data.system_root.resize(std::min(data.system_root.find('\0'), data.system_root.size()));
   const bool is_path =

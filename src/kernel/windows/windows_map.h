@@ -37,7 +37,7 @@ struct SharedData {
 
   std::uint32_t major_version = 0, minor_version = 0;
   std::uint32_t build = 0;  ///< 0 before Windows 10
-  std::uint32_t product_type = 0;
+  std::uint32_t product_type = 0, suite_mask = 0;
   std::string system_root;           ///< "C:\Windows"
   std::uint64_t system_time = 0;     ///< 100 ns since 1601
   std::uint64_t interrupt_time = 0;  ///< 100 ns since boot

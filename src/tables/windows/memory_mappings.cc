@@ -61,6 +61,7 @@ const std::vector<Column<Area>>& columns() {
 Result<Rows<Area>> open(Session& session, std::span<const KeyValue> values) {
   constexpr std::size_t kTask = 0;
   ENGRAM_TRY(auto processes, windows_processes(session, values, kTask));
+  ENGRAM_CHECK(windows_kernel_of(session).require_whole_memory("memory_mappings"));
   const auto& areas = windows_kernel_of(session).areas();
   return rows_of_processes<Area>(std::move(processes),
                                  [&areas](VirtAddr process) { return areas.of(process); });

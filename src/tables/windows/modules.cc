@@ -90,6 +90,7 @@ Result<Rows<LoadedModule>> open_drivers(Session& session, std::span<const KeyVal
 Result<Rows<LoadedModule>> open_modules(Session& session, std::span<const KeyValue> values) {
   constexpr std::size_t kProcess = 0;
   ENGRAM_TRY(auto processes, windows_processes(session, values, kProcess));
+  ENGRAM_CHECK(windows_kernel_of(session).require_whole_memory("process_modules"));
   const auto& modules = windows_kernel_of(session).modules();
   return rows_of_processes<LoadedModule>(
       std::move(processes), [&modules](VirtAddr process) { return modules.of(process); });

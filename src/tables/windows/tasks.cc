@@ -53,9 +53,11 @@ const std::vector<Column<VirtAddr>>& columns() {
       {{"ppid", Type::integer, "The process that made it."}, read<&Processes::parent_id>},
       {{"real_ppid", Type::integer, "The same."}, read<&Processes::parent_id>},
       {{"comm", Type::text, "ImageFileName."}, read<&Processes::name>},
-      {{"threads", Type::integer, "Threads that it lists."},
+      {{"threads", Type::integer, "Threads that it lists; NULL in a small dump."},
        [](const VirtAddr& process, Session& session) {
-         return cell(windows_kernel_of(session).threads().of(process).size());
+         auto& kernel = windows_kernel_of(session);
+         if (kernel.small_dump()) return Value{Null{}};  // it has one, of however many
+         return cell(kernel.threads().of(process).size());
        }},
       {{"binary_path", Type::text, "ImagePathName."}, read<&Processes::image_path>},
       {{"command_line", Type::text, "CommandLine."}, read<&Processes::command_line>},
