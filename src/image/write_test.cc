@@ -284,7 +284,9 @@ TEST(Write, EndsWhenNobodyWantsTheRest) {
       last = state.done;
       return state.done < kSize / 2;
     }};
-    const auto written = write_image(target, memory, {}, *sink, options);
+    Facts facts;
+    facts.crash = CrashHeader();  // for crash dumps
+    const auto written = write_image(target, memory, facts, *sink, options);
     ASSERT_FALSE(written.has_value());
     EXPECT_EQ(written.error().text, "write: not finished");
     EXPECT_LE(last, kSize);
