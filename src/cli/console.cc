@@ -60,7 +60,7 @@ void Console::warning(std::string_view text) const {
 }
 
 void Console::note(std::string_view text) const {
-  say(err, fmt::format("engram: note: {}\n", output::terminal_text(text)));
+  say(fmt::format("engram: note: {}\n", output::terminal_text(text)));
 }
 
 }  // namespace engram::cli

@@ -132,7 +132,7 @@ class Reader {
     }
     if (there == 0) return;
     pieces_.push_back({address, at, there});
-    regions_.push_back({PhysAddr(address.value), there, guest::Backing::host, file_.host(at)});
+    regions_.push_back(file_.region(PhysAddr(address.value), there, at));
   }
 
   /// For `engram info`.

@@ -42,7 +42,7 @@ auto of_kernels(F of_linux, G of_windows) {
 // A small dump has no page tables.
 
 std::optional<unsigned> windows_levels(const kernel::WindowsKernel& kernel) {
-  return kernel.small_dump() ? std::nullopt : std::optional(kernel.map().levels);
+  return kernel.small_dump() ? std::nullopt : std::optional(kernel.map().mode.levels);
 }
 
 std::optional<PhysAddr> windows_root(const kernel::WindowsKernel& kernel) {

@@ -42,7 +42,7 @@ WindowsKernel::WindowsKernel(const image::Image& image, Diagnostics& diagnostics
                              std::uint32_t build, windows::SmallDump small_dump)
     : image_(image),
       small_dump_(std::move(small_dump)),
-      map_{PhysAddr(0), 0, "a small dump has no page tables", true, std::nullopt, std::nullopt},
+      map_{PhysAddr(0), {}, "a small dump has no page tables", true, std::nullopt, std::nullopt},
       space_(paging::AddressSpace::of_pieces(small_dump_->memory, Architecture::x86_64)),
       reader_(space_, diagnostics),
       build_(build),
