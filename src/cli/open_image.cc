@@ -36,6 +36,11 @@ void add_image_arguments(CLI::App& command, ImageSource& source) {
                                  "The physical addresses that a raw image without padding holds: "
                                  "FIRST-LAST,... in hexadecimal, or a file with them (/proc/iomem)")
                      ->type_name("LIST|FILE");
+  command
+      .add_option("--symbols", source.symbols,
+                  "The types and symbols of the kernel in IMAGE: a PDB of Windows, or a symbol "
+                  "file of volatility3")
+      ->type_name("FILE");
   auto* live = command.add_flag(
       "--live", source.live,
       "IMAGE is the shared file behind the RAM of a QEMU guest, which may be running");
@@ -103,8 +108,12 @@ Result<std::unique_ptr<kernel::Session>> make_session(const ImageSource& source,
     bar->update(state.done, state.all);
     return true;
   };
+  std::optional<types::SymbolFile> symbols;
+  if (!source.symbols.empty()) {
+    ENGRAM_TRY(symbols, types::SymbolFile::open(source.symbols));
+  }
   ENGRAM_TRY(auto image, image::Image::open(source.path, options));
-  return std::make_unique<kernel::Session>(std::move(image));
+  return std::make_unique<kernel::Session>(std::move(image), std::move(symbols));
 }
 
 }  // namespace

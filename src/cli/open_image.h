@@ -25,14 +25,15 @@ struct ImageSource {
   bool live = false;                      ///< the file is the RAM of a running guest
   std::optional<std::uint64_t> below_4g;  ///< bytes; for a live one
   std::vector<std::string> parts;         ///< the other files of a dump that was split
+  std::string symbols;                    ///< a file with the kernel's types; empty: none
   std::string ranges;                     ///< a list, or a file that has one; empty: none
   std::string config;                     ///< a file in place of the user's own; empty: that one
   bool no_config = false;              ///< neither the user's own file nor their autostart folder
   std::vector<std::string> autostart;  ///< further folders
 };
 
-/// Adds IMAGE, --with, --ranges, --live, --below-4g, --config, --no-config and --autostart, which
-/// fill in `source`.
+/// Adds IMAGE, --with, --ranges, --symbols, --live, --below-4g, --config, --no-config and
+/// --autostart, which fill in `source`.
 void add_image_arguments(CLI::App& command, ImageSource& source);
 
 /// Prints what a user should know about the image (that it is cut, say) as warnings.

@@ -10,7 +10,8 @@
 
 namespace engram::kernel {
 
-Session::Session(image::Image image) : image_(std::move(image)) {
+Session::Session(image::Image image, std::optional<types::SymbolFile> symbols)
+    : image_(std::move(image)), symbols_(std::move(symbols)) {
   for (const auto& notice : image_.notices())
     diagnostics_.add(notice.level, image_.format(), notice.text);
 }
@@ -35,7 +36,7 @@ void Session::look_for_kernel() {
     return;
   }
   const auto look_for_windows = [&](windows::Search search) {
-    windows_ = WindowsKernel::find(image_, diagnostics_, search);
+    windows_ = WindowsKernel::find(image_, diagnostics_, search, symbols_ ? &*symbols_ : nullptr);
     if (windows_)
       kernel_ =
           fail("this is about Linux, and the image holds Windows (build {})", (*windows_)->build());
@@ -43,8 +44,17 @@ void Session::look_for_kernel() {
   };
   const auto look_for_linux = [&](Effort effort) {
     kernel_ = LinuxKernel::find(image_, diagnostics_, effort);
-    if (kernel_) windows_ = fail("this is about Windows, and the image holds Linux");
-    return kernel_.has_value();
+    if (!kernel_) return false;
+    windows_ = fail("this is about Windows, and the image holds Linux");
+    if (symbols_) {
+      kernel_ = fail(
+          "{}: the image holds Linux, whose kernels bring their types and symbols: files of "
+          "symbols "
+          "are for Windows",
+          symbols_->path);
+      diagnostics_.add(Level::error, "symbols", kernel_.error().text);
+    }
+    return true;
   };
   const bool is_crash_dump = image_.facts().crash.has_value();
   if (is_crash_dump && look_for_windows(windows::Search::all)) return;

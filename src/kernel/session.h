@@ -18,10 +18,12 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "base/diagnostics.h"
 #include "base/result.h"
 #include "image/image.h"
+#include "types/symbol_file.h"
 
 namespace engram::kernel {
 
@@ -30,8 +32,9 @@ class WindowsKernel;
 
 class Session {
  public:
-  /// Takes over the image; its notices become the first diagnostics rows.
-  explicit Session(image::Image image);
+  /// Takes over the image; its notices become the first diagnostics rows. `symbols` is a file of
+  /// the kernel's types and symbols that the user has.
+  explicit Session(image::Image image, std::optional<types::SymbolFile> symbols = std::nullopt);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -55,6 +58,7 @@ class Session {
   void look_for_kernel();
 
   image::Image image_;
+  std::optional<types::SymbolFile> symbols_;
   Diagnostics diagnostics_;
   std::mutex kernel_mutex_;
   bool kernel_looked_for_ = false;

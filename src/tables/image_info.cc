@@ -59,6 +59,16 @@ std::optional<PhysAddr> windows_physical_base(const kernel::WindowsKernel& kerne
   return found && *found ? std::optional((*found)->physical) : std::nullopt;
 }
 
+/// A column about the symbols that were made with the kernel of Windows.
+template <class F>
+auto of_pdb(F get) {
+  return [get](const Row& row, kernel::Session&) {
+    const bool has_one =
+        row.windows != nullptr && row.windows->map().kernel && row.windows->map().kernel->pdb;
+    return has_one ? cell(get(*row.windows->map().kernel->pdb)) : Value{Null{}};
+  };
+}
+
 /// For people.
 std::string windows_types_source(const kernel::WindowsKernel& kernel) {
   const auto structures = kernel.structures();
@@ -66,6 +76,9 @@ std::string windows_types_source(const kernel::WindowsKernel& kernel) {
 }
 
 std::optional<std::string> windows_symbols_source(const kernel::WindowsKernel& kernel) {
+  if (const auto* symbols = kernel.symbols()) {
+    return fmt::format("file: {}, {} symbols", symbols->path, symbols->addresses.size());
+  }
   const auto& block = kernel.debugger_data();
   if (!block) return std::nullopt;
   return fmt::format("KDBG at {:#x}{}", block->address().value,
@@ -142,13 +155,24 @@ const Table& image_info_table() {
            of_kernel([](const LinuxKernel& kernel) { return kernel.layout().direct_map; })},
           {{"direct_map_source", Type::text, "How it was found."},
            of_kernel([](const LinuxKernel& kernel) { return kernel.layout().direct_map_source; })},
-          {{"types_source", Type::text, "Where structure layouts come from."},
+          {{"types_source", Type::text,
+            "Where structure layouts come from; of Windows `table: ...` or `file: ...`, or why "
+            "they "
+            "are not known."},
            of_kernels([](const LinuxKernel& kernel) { return kernel.types_source(); },
                       windows_types_source)},
           {{"symbols_source", Type::text, "Where symbols come from."},
            of_kernels(
                [](const LinuxKernel& kernel) { return std::optional(kernel.symbols_source()); },
                windows_symbols_source)},
+          {{"pdb_name", Type::text,
+            "Windows: the file with the kernel's symbols, as the kernel names it; NULL if its page "
+            "is not in the image."},
+           of_pdb([](const types::PdbIdentity& pdb) { return pdb.name; })},
+          {{"pdb_guid", Type::text, "Windows: GUID of that file, as symbol servers write it."},
+           of_pdb([](const types::PdbIdentity& pdb) { return pdb.guid; })},
+          {{"pdb_age", Type::integer, "Windows: age of that file."},
+           of_pdb([](const types::PdbIdentity& pdb) { return pdb.age; })},
           {{"vmcoreinfo", Type::text, "The kernel's VMCOREINFO, from a note or from its memory."},
            of_kernel([](const LinuxKernel& kernel) { return kernel.vmcoreinfo(); })},
       },

@@ -20,31 +20,31 @@ BUILDS = {build.number: build for build in (
            processor_state=0x40, context_frame=0xE0, prcb_context=0x53E0, version=(6, 1),
            initial_stack=0x28, stack_limit=0x30, stack_base=0x278, kernel_stack=0x38, apc_process=0x70, teb=0xB8,
            state=0x164, thread_process=0x210, kthread_links=0x2F8, wait_reason=0x26B,
-           vad_flags=(52, 56, 63)),
+           vad_flags=(52, 56, 63), table_code=0x0, key=(0x48, 0x50)),
     _build(17763, kdbg_size=0x380, process_size=0x850, pid=0x2E0, links=0x2E8, create=0x308, exit=0x690, parent=0x3E0,
            peb=0x3F8, wow64=0x428, wow64_direct=False, name=0x450, threads=0x488, vads=0x628, handles=0x418,
            token=0x358, section_base=0x3C0, user_root=0x278,
            thread_size=0x7F0, cid=0x638, thread_links=0x6A8, start=0x610, win32_start=0x690, thread_create=0x5F0,
            processor_state=0x100, context_frame=0xF0, prcb_context=0x62C0, version=(10, 0), vad_flags=(0, 3, 14),
-           **_NEW_KTHREAD),
+           table_code=0x8, key=(0x40, 0x48), **_NEW_KTHREAD),
     _build(19041, kdbg_size=0x380, process_size=0xA40, pid=0x440, links=0x448, create=0x468, exit=0x840, parent=0x540,
            peb=0x550, wow64=0x580, wow64_direct=False, name=0x5A8, threads=0x5E0, vads=0x7D8, handles=0x570,
            token=0x4B8, section_base=0x520, user_root=0x388,
            thread_size=0x898, cid=0x478, thread_links=0x4E8, start=0x450, win32_start=0x4D0, thread_create=0x430,
            processor_state=0x100, context_frame=0xF0, prcb_context=0x85C0, version=(10, 0), vad_flags=(4, 7, 20),
-           **_NEW_KTHREAD),
+           table_code=0x8, key=(0x48, 0x50), **_NEW_KTHREAD),
     _build(22000, kdbg_size=0x380, process_size=0xB80, pid=0x440, links=0x448, create=0x468, exit=0x840, parent=0x540,
            peb=0x550, wow64=0x580, wow64_direct=False, name=0x5A8, threads=0x5E0, vads=0x7D8, handles=0x570,
            token=0x4B8, section_base=0x520, user_root=0x388,
            thread_size=0x910, cid=0x4C8, thread_links=0x538, start=0x4A0, win32_start=0x520, thread_create=0x480,
-           processor_state=0x100, context_frame=0xF0, prcb_context=0x89C0, version=(10, 0), vad_flags=(4, 7, 20),
-           **_NEW_KTHREAD),
+           processor_state=0x100, context_frame=0xF0, prcb_context=0x89C0, version=(10, 0), vad_flags=(4, 7, 21),
+           table_code=0x8, key=(0x48, 0x50), **_NEW_KTHREAD),
     _build(26100, kdbg_size=0x380, process_size=0x840, pid=0x1D0, links=0x1D8, create=0x1F8, exit=None, parent=0x2D0,
            peb=0x2E0, wow64=0x310, wow64_direct=False, name=0x338, threads=0x370, vads=0x558, handles=0x300,
            token=0x248, section_base=0x2B0, user_root=0x158,
            thread_size=0x910, cid=0x508, thread_links=0x578, start=0x4E0, win32_start=0x560, thread_create=0x4C0,
            processor_state=0x100, context_frame=0xF0, prcb_context=0x89C0, version=(10, 0), vad_flags=(4, 7, 21),
-           **_NEW_KTHREAD),
+           table_code=0x8, key=(0x48, 0x50), **_NEW_KTHREAD),
 )}
 BUILDS["26100-arm64"] = _build(
     26100, kdbg_size=0x380, process_size=0x900, pid=0x1C0, links=0x1C8, create=0x1E8, exit=0x680, parent=0x2C0,
@@ -53,4 +53,17 @@ BUILDS["26100-arm64"] = _build(
     thread_create=0x4A0, processor_state=0x100, context_frame=0x2E0, prcb_context=0x8A0, version=(10, 0),
     vad_flags=(4, 7, 21), initial_stack=0x28, stack_limit=0x30, stack_base=0x38, kernel_stack=0x58, apc_process=0xB0,
     teb=0xE8, state=0x17C, thread_process=0x218, kthread_links=0x2F0, wait_reason=0x27B)
-BUILDS[22621] = types.SimpleNamespace(**{**vars(BUILDS[22000]), "number": 22621, "vad_flags": (4, 7, 21)})
+BUILDS[22621] = types.SimpleNamespace(**{**vars(BUILDS[22000]), "number": 22621})
+
+
+def unknown():
+    """A build that no table has: each member of EPROCESS and ETHREAD is elsewhere, and some are in another order."""
+    build = {**vars(BUILDS[26100]), "number": 30123, "process_size": 0x8A8, "thread_size": 0x958}
+    build.update(pid=0x218, links=0x220, create=0x238, exit=0x610, parent=0x400, peb=0x2A0, wow64=0x360, name=0x3B8,
+                 threads=0x1F0, vads=0x5A0, handles=0x2D8, token=0x288, section_base=0x2F0, user_root=0x168,
+                 cid=0x560, thread_links=0x598, start=0x530, win32_start=0x5B0, thread_create=0x510,
+                 prcb_context=0x8B40, vad_flags=(3, 8, 22), table_code=0x18, key=(0x60, 0x68))
+    return types.SimpleNamespace(**build)
+
+
+BUILDS[30123] = unknown()

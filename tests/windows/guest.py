@@ -4,6 +4,7 @@
 import struct
 
 import builds
+from objects import ObjectTree, make_handles
 from memory import ACCESSED_DIRTY, LARGE, LARGE_FRAME, NX, PAGE, PRESENT, USER, WRITABLE, Heap, Physical, Space
 
 NT = 0xFFFF_F805_1060_0000
@@ -69,11 +70,13 @@ class Guest:
         self.withheld = set()  # frames that the dump does not have
         self.handles = 4
         self.truth = {"build": build, "processes": [], "threads": [], "drivers": [], "unloaded_drivers": [],
-                      "process_modules": [], "memory_mappings": [], "registers": [], "translations": []}
+                      "process_modules": [], "memory_mappings": [], "registers": [], "translations": [], "handles": []}
         self.make_kernel()
+        self.tree = ObjectTree(self)
         self.make_drivers()
         self.make_processors()
         self.make_processes()
+        make_handles(self)
         self.make_special_pages()
         self.make_debugger_data()
 
@@ -219,7 +222,7 @@ class Guest:
         put = lambda offset, layout, *values: self.kernel.write_all(process + offset, layout, *values)
         self.current = self.SPACE(self.physical, self.kernel) if parent else self.kernel
         self.spaces.append(self.current)
-        process, pid = self.pool.take(build.process_size), self.number()
+        process, pid = self.tree.make("Process", build.process_size), self.number()
         self.processes.append(process)
         created = EPOCH + pid * 10**7
         self.kernel.write_all(process, "B", 3)
@@ -249,7 +252,7 @@ class Guest:
 
     def make_thread(self, process, pid, peb):
         build = self.layout
-        thread, tid = self.pool.take(build.thread_size), self.number()
+        thread, tid = self.tree.make("Thread", build.thread_size), self.number()
         put = lambda offset, layout, *values: self.kernel.write_all(thread + offset, layout, *values)
         teb = 0
         if peb:
@@ -444,6 +447,7 @@ class Guest:
         put(0x00, "QQ4sI", NT + DATA + 0x8000, NT + DATA + 0x8000, b"KDBG", build.kdbg_size)
         put(0x18, "Q", NT)
         put(0x48, "QQ", self.module_list, self.process_list)
+        put(0xA0, "Q", self.tree.type_variable)
         put(0xC0, "Q", self.pfn_database)
         put(0xF8, "Q", len(self.physical.frames))
         put(0x138, "Q", PAGE)

@@ -13,10 +13,15 @@ windows.py --engram PROGRAM secondary                   data that callbacks left
 windows.py --engram PROGRAM converted                   from and to crash dumps, page by page
 windows.py --engram PROGRAM damage                      headers that are damaged
 windows.py --engram PROGRAM structures                  lists and trees that are damaged
+windows.py --engram PROGRAM symbols BUILD               structures from files of symbols
+windows.py --engram PROGRAM content                     structures of a build that is not known
+windows.py --engram PROGRAM symbol_files                files of symbols that are wrong
 """
 import argparse
+import gzip
 import itertools
 import json
+import lzma
 import pathlib
 import shutil
 import struct
@@ -27,6 +32,8 @@ import tempfile
 import arm64
 import dump
 import generate
+import symbols as symbol_files_of
+from builds import BUILDS
 from guest import NT, Guest
 from guest32 import Guest32
 from memory import PAGE
@@ -41,6 +48,8 @@ COLUMNS = {
     "process_modules": "process, pid, virtual_address, name, path, base_address, size, entry_point, wow64",
     "memory_mappings": "task, tgid, virtual_address, region_start, region_end, readable, writable, executable, shared, "
                        "file_path",
+    "handles": "process, pid, handle, object, type, granted_access, inherit, protect_from_close, audit, name, target_pid, "
+               "target_tid",
 }
 QUERIES = {table: f"SELECT {columns} FROM {table}" for table, columns in COLUMNS.items()}
 
@@ -50,22 +59,22 @@ class Failed(Exception):
 
 
 class Image:
-    def __init__(self, engram, path):
-        self.engram, self.path = engram, path
+    def __init__(self, engram, path, *options):
+        self.engram, self.path, self.options = engram, path, options
 
     def run(self, *arguments):
         return subprocess.run([self.engram, *arguments], capture_output=True, encoding="utf-8", check=False,
                               timeout=SECONDS)
 
     def query(self, sql):
-        done = self.run("query", self.path, sql, "--format", "json")
+        done = self.run("query", self.path, sql, "--format", "json", *self.options)
         if done.returncode != 0:
             raise Failed(f"{self.path.name}: {sql}: {done.stderr.strip()}")
         return json.loads(done.stdout)
 
     def error(self, sql):
         """Text of the error that the query must end in."""
-        done = self.run("query", self.path, sql, "--format", "json")
+        done = self.run("query", self.path, sql, "--format", "json", *self.options)
         if done.returncode == 0:
             raise Failed(f"{self.path.name}: {sql}: an error expected, got {done.stdout[:200]!r}")
         if done.returncode < 0:
@@ -113,7 +122,7 @@ def check_tables(image, guest):
             [{"operating_system": "windows", "architecture": guest.ARCHITECTURE, "page_table_levels": 4}])
     # Each key column alone gives what a walk over all gives.
     process = guest.truth["processes"][3]["virtual_address"]
-    for table, key in (("threads", "process"), ("process_modules", "process"), ("memory_mappings", "task")):
+    for table, key in (("threads", "process"), ("process_modules", "process"), ("memory_mappings", "task"), ("handles", "process")):
         rows = image.query(f"{QUERIES[table]} WHERE {key} = {process}")
         truth = [row for row in guest.truth[table] if row[key] == process]
         compare(f"{image.path.name}: {table} of a process", rows, truth)
@@ -505,9 +514,9 @@ def damage(engram, folder):
                 raise Failed(f"type {kind} cut at {size:#x}: exit code {done.returncode}, {done.stderr!r}")
 
 
-def changed(engram, folder, change):
+def changed(engram, folder, change, build=19041):
     """A machine of which something was changed, as an image."""
-    guest = Guest(19041)
+    guest = Guest(build)
     change(guest)
     path = folder / "changed.dmp"
     path.write_bytes(dump.dump(guest, 1))
@@ -572,11 +581,125 @@ def structures(engram, folder):
         raise Failed("without a list of processes there are no drivers")
 
 
+def symbols(engram, folder, build):
+    """Every table, with the structures from a file: PDB and ISF, also of a build that the table does not know."""
+    guest, files = generate.write(folder, build, (1, "raw"))
+    addresses = {"PsActiveProcessHead": guest.process_list - NT, "PsLoadedModuleList": guest.module_list - NT,
+                 **{name: address - NT for name, address in guest.tree.symbols.items()}}
+    isf = symbol_files_of.isf(guest.layout, addresses).encode()
+    made = {"nt.pdb": symbol_files_of.pdb(guest.layout, addresses), "nt.json": isf, "nt.json.gz": gzip.compress(isf),
+            "nt.json.xz": lzma.compress(isf)}
+    for name, content in made.items():
+        file = folder / name
+        file.write_bytes(content)
+        image = Image(engram, files["raw" if name == "nt.pdb" else 1], "--symbols", str(file))
+        check_tables(image, guest)
+        row, = image.query("SELECT types_source, pdb_name, pdb_guid, pdb_age FROM image_info")
+        if not row.pop("types_source").startswith(f"file: {file} ("):
+            raise Failed(f"{name}: the structures are not said to be from it")
+        compare("image_info", [row], [{"pdb_name": "ntkrnlmp.pdb", "pdb_guid": "030201000504070608090A0B0C0D0E0F",
+                                       "pdb_age": 1}])
+        if lost := [text for text in image.messages("SELECT * FROM processes") if "has no" in text]:
+            raise Failed(f"{name}: {lost}")
+
+    def no_debugger_data(changing):
+        changing.kernel.write(changing.debugger_data, bytes(changing.layout.kdbg_size))
+    guest, image = changed(engram, folder, no_debugger_data, build)
+    image.options = ("--symbols", str(folder / "nt.pdb"))
+    for table in ("processes", "threads", "memory_mappings", "handles"):
+        compare(f"{table} without KDBG", image.query(QUERIES[table]), guest.truth[table])
+
+
+# What is found out of a build that is not known.
+TOLD = {
+    "processes": ("virtual_address", "pid", "parent", "name", "path", "cmdline", "threads", "page_table", "start_time"),
+    "tasks": ("virtual_address", "pid", "peb", "create_time"),
+    "threads": ("virtual_address", "process", "pid", "tid", "teb", "state"),
+    "process_modules": ("process", "pid", "virtual_address", "name", "path", "base_address", "size"),
+    "registers": ("cpu", "source", "rax", "rip"),
+}
+
+
+def content(engram, folder):
+    """A build that the table does not know: each cell is what is true or NULL, and what is NULL is said."""
+    for encoded in (False, True):
+        guest, files = generate.write(folder, 30123, (5, "raw"), encoded)
+        for path in files.values():
+            image = Image(engram, path)
+            for table, told in TOLD.items():
+                truth = guest.truth["processes" if table == "tasks" else table]
+                if table == "registers" and path.suffix == ".raw":
+                    truth = [row for row in truth if row["source"] != "header"]
+                # 32-bit modules hang in what is not known; so does when a thread began.
+                truth = [row for row in truth if not row.get("wow64") or table != "process_modules"]
+                rows = image.query(QUERIES[table])
+                compare(f"{path.name}: {table}", [{column: row[column] for column in told} for row in rows], truth)
+                for column in set(rows[0]) - set(told):
+                    allowed = [{row[column] for row in truth}, {0}][column == "wow64"] | {None}
+                    if wrong := [row[column] for row in rows if row[column] not in allowed]:
+                        raise Failed(f"{table}.{column}: {wrong}")
+            for table in ("memory_mappings", "handles"):
+                if "--symbols" not in (text := image.error(f"SELECT * FROM {table}")):
+                    raise Failed(f"{table}: {text}")
+            said = image.messages("SELECT * FROM tasks")
+            for member in ("EPROCESS.VadRoot", "EPROCESS.ObjectTable", "EPROCESS.ExitTime"):
+                if not any(text.startswith(f"{member} is not known of build 30123") for text in said):
+                    raise Failed(f"{member}: {said}")
+            row, = image.query("SELECT types_source FROM image_info")
+            if not row["types_source"].startswith("content: "):
+                raise Failed(f"image_info: {row}")
+            path.unlink()
+
+    def two_names(changing):  # a second place that could be the name of each
+        for process in changing.processes:
+            text = changing.kernel.read(process + changing.layout.name, 15)
+            changing.kernel.write(process + changing.layout.name + 0x40, text)
+    _, image = changed(engram, folder, two_names, 30123)
+    if "by content" not in (text := image.error("SELECT * FROM processes")):
+        raise Failed(f"two names: {text}")
+
+
+def symbol_files(engram, folder):
+    """Files of another kernel, of something else, and damaged ones are errors that say so."""
+    _, files = generate.write(folder, 19041, (1,))
+    layout = BUILDS[19041]
+    guid = "030201000504070608090A0B0C0D0E0F"
+    pdb = symbol_files_of.pdb(layout)
+    linux = {"metadata": {}, "base_types": {}, "user_types": {}, "enums": {}, "symbols": {}}
+    cases = {
+        "other.pdb": (symbol_files_of.pdb(layout, guid=bytes(16)), ("0" * 32, guid, "ntkrnlmp.pdb", "other.pdb")),
+        "older.json": (symbol_files_of.isf(layout, age=2).encode(), ("age 2", "age 1", guid)),
+        "linux.json": (json.dumps(linux).encode(), ("not of Windows", "build 19041")),
+        "text.txt": (b"EPROCESS", ("neither a PDB",)),
+        "cut.pdb": (pdb[:len(pdb) // 2], ("cut.pdb: pdb: block", "does not lie in the file")),
+        "cut.json": (symbol_files_of.isf(layout).encode()[:1000], ("cut.json: isf: no JSON at offset 0x3e8",)),
+        "cut.xz": (lzma.compress(symbol_files_of.isf(layout).encode())[:300], ("cut.xz: xz: damaged or cut",)),
+        "empty.pdb": (b"", ("empty",)),
+    }
+    for name, (content, texts) in cases.items():
+        file = folder / name
+        file.write_bytes(content)
+        said = Image(engram, files[1], "--symbols", str(file)).error("SELECT * FROM processes")
+        if missing := [text for text in texts if text not in said]:
+            raise Failed(f"{name}: {said!r} does not speak of {missing}")
+    # What needs no structures is there with a file that is not right, too.
+    image = Image(engram, files[1], "--symbols", str(folder / "other.pdb"))
+    if len(image.query("SELECT * FROM drivers")) != 6:
+        raise Failed("no drivers with a file of another kernel")
+    # Cut anywhere, or with words changed, a file is read or refused.
+    for at in range(0, len(pdb), 97):
+        changed_file = folder / "changed.pdb"
+        changed_file.write_bytes(pdb[:at] + b"\xFF\x7F\xFF" + pdb[at + 3:])
+        done = Image(engram, files[1]).run("query", files[1], "SELECT pid FROM tasks", "--symbols", str(changed_file))
+        if done.returncode not in (0, 1) or (done.returncode == 1 and not done.stderr):
+            raise Failed(f"changed at {at:#x}: exit code {done.returncode}, {done.stderr!r}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engram", required=True)
     parser.add_argument("check", choices=("tables", "arm64", "x86", "translations", "systems", "triage", "secondary", "converted",
-                                          "damage", "structures"))
+                                          "damage", "structures", "symbols", "content", "symbol_files"))
     parser.add_argument("build", nargs="?", type=int, default=19041)
     parser.add_argument("--encoded", action="store_true")
     options = parser.parse_args()
@@ -586,6 +709,8 @@ def main():
             tables(options.engram, folder, options.build, options.encoded)
         elif options.check == "arm64":
             arm64_machine(options.engram, folder)
+        elif options.check == "symbols":
+            symbols(options.engram, folder, options.build)
         else:
             globals()[options.check](options.engram, folder)
     except (Failed, subprocess.TimeoutExpired) as problem:

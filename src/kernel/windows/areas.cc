@@ -16,14 +16,6 @@ namespace {
 constexpr std::size_t kMostAreas = 1U << 20U;
 constexpr std::size_t kDeepest = 128;  // a balanced tree of kMostAreas nodes has 30 levels
 
-// MMVAD_SHORT: the page numbers have 32 bits since Windows 8, with 8 more bits elsewhere since 8.1.
-const Field<std::uint64_t> kStart7{"MMVAD_SHORT.StartingVpn", 0x18};
-const Field<std::uint64_t> kEnd7{"MMVAD_SHORT.EndingVpn", 0x20};
-const Field<std::uint64_t> kStart{"MMVAD_SHORT.StartingVpn", 0x18, 4};
-const Field<std::uint64_t> kEnd{"MMVAD_SHORT.EndingVpn", 0x1C, 4};
-const Field<std::uint64_t> kStartHigh{"MMVAD_SHORT.StartingVpnHigh", 0x20, 1};
-const Field<std::uint64_t> kEndHigh{"MMVAD_SHORT.EndingVpnHigh", 0x21, 1};
-
 // From a descriptor to the file that it maps, the same since Windows 7 (public symbols).
 const Field<VirtAddr> kSubsection{"MMVAD.Subsection", 0x48};
 const Field<VirtAddr> kControlArea{"SUBSECTION.ControlArea", 0};
@@ -83,21 +75,15 @@ Areas::Areas(WindowsKernel& kernel) : reader_(kernel.reader()) {
   if (!structures) return;
   root_ = (*structures)->vad_root;
   at_ = (*structures)->area;
-  const std::uint64_t first = at_.is_avl_table ? 8 : 0;
-  left_ = {"MMVAD_SHORT.LeftChild", first};
-  right_ = {"MMVAD_SHORT.RightChild", first + 8};
 }
 
 std::optional<Area> Areas::read(VirtAddr node) const {
-  const bool old = at_.is_avl_table;
-  auto start = reader_.get(node, old ? kStart7 : kStart);
-  auto last = reader_.get(node, old ? kEnd7 : kEnd);
+  auto start = reader_.get(node, at_.start);
+  auto last = reader_.get(node, at_.end);
   const auto flags = reader_.get(node, at_.flags);
   if (!start || !last || !flags) return std::nullopt;
-  if (!old) {
-    *start |= reader_.get(node, kStartHigh).value_or(0) << 32;
-    *last |= reader_.get(node, kEndHigh).value_or(0) << 32;
-  }
+  *start |= reader_.get(node, at_.start_high).value_or(0) << 32;
+  *last |= reader_.get(node, at_.end_high).value_or(0) << 32;
   if (*start > *last || *last > kHighestPage) {
     reader_.report("VadRoot", node,
                    fmt::format("a range from page {:#x} to page {:#x}", *start, *last));
@@ -118,7 +104,7 @@ std::vector<Area> Areas::of(VirtAddr process) const {
   Walk walk;
   auto node = reader_.follow(process, root_);
   // Before Windows 8 the tree hangs in the right branch of a node that describes nothing.
-  if (at_.is_avl_table && root_) node = reader_.follow(process + *root_.offset, right_);
+  if (at_.is_avl_table && root_) node = reader_.follow(process + *root_.offset, at_.right);
   while (node || !walk.path.empty()) {
     if (node) {
       if (walk.path.size() == kDeepest || walk.seen.size() == kMostAreas ||
@@ -128,7 +114,7 @@ std::vector<Area> Areas::of(VirtAddr process) const {
         continue;
       }
       walk.path.push_back(*node);
-      node = reader_.follow(*node, left_);
+      node = reader_.follow(*node, at_.left);
       continue;
     }
     const VirtAddr at = walk.path.back();
@@ -137,7 +123,7 @@ std::vector<Area> Areas::of(VirtAddr process) const {
       area->process = process;
       areas.push_back(*area);
     }
-    node = reader_.follow(at, right_);
+    node = reader_.follow(at, at_.right);
   }
   return areas;
 }

@@ -36,6 +36,8 @@ class Areas {
  public:
   explicit Areas(WindowsKernel& kernel);
 
+  /// Whether it is known where processes have their areas, and how these are laid out.
+  [[nodiscard]] bool is_known() const { return root_ && at_.start && at_.end && at_.flags; }
   /// In address order. A part of the tree that cannot be read is left out, with one diagnostics
   /// row.
   [[nodiscard]] std::vector<Area> of(VirtAddr process) const;
@@ -49,7 +51,6 @@ class Areas {
   const Reader& reader_;
   Field<VirtAddr> root_;
   AreaLayout at_;
-  Field<VirtAddr> left_, right_;
 };
 
 }  // namespace engram::kernel::windows

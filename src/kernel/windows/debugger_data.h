@@ -25,6 +25,7 @@ class DebuggerData {
     kKernBase = 0x18,
     kPsLoadedModuleList = 0x48,
     kPsActiveProcessHead = 0x50,
+    kObpTypeObjectType = 0xA0,
     kMmPfnDatabase = 0xC0,
     kNtBuildLab = 0x208,
     kKiProcessorBlock = 0x218,

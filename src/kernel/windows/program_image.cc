@@ -11,6 +11,8 @@
 namespace engram::kernel::windows {
 namespace {
 
+using types::PdbIdentity;
+
 // Microsoft's "PE Format": offsets in the file header and in the optional header.
 constexpr std::uint16_t kDosMagic = 0x5A4D;  // "MZ"
 constexpr std::uint64_t kPeOffsetAt = 0x3C;
@@ -42,21 +44,21 @@ struct [[gnu::packed]] CodeView {
 };
 static_assert(sizeof(CodeView) == 24);
 
-std::optional<PdbName> read_codeview(const paging::AddressSpace& space, VirtAddr at) {
+std::optional<PdbIdentity> read_codeview(const paging::AddressSpace& space, VirtAddr at) {
   const auto record = space.load<CodeView>(at);
   if (!record || record->signature != kRsds) return std::nullopt;
   const auto name = space.load_text(at + sizeof(CodeView), kLongestPdbName);
   if (!name) return std::nullopt;
-  std::string key = fmt::format("{:08X}{:04X}{:04X}", std::uint32_t{record->data1},
-                                std::uint16_t{record->data2}, std::uint16_t{record->data3});
+  std::string guid = fmt::format("{:08X}{:04X}{:04X}", std::uint32_t{record->data1},
+                                 std::uint16_t{record->data2}, std::uint16_t{record->data3});
   for (const std::uint8_t byte : record->data4)
-    fmt::format_to(std::back_inserter(key), "{:02X}", byte);
-  return PdbName{*name, key + fmt::format("{:X}", std::uint32_t{record->age})};
+    fmt::format_to(std::back_inserter(guid), "{:02X}", byte);
+  return PdbIdentity{*name, std::move(guid), record->age};
 }
 
 /// `shift` is what the optional header is shorter by than that of PE32+.
-std::optional<PdbName> find_pdb(const paging::AddressSpace& space, VirtAddr base,
-                                VirtAddr optional_header, std::uint64_t shift) {
+std::optional<PdbIdentity> find_pdb(const paging::AddressSpace& space, VirtAddr base,
+                                    VirtAddr optional_header, std::uint64_t shift) {
   const auto directories = space.load<std::uint32_t>(optional_header + (kDirectoryCountAt - shift));
   const VirtAddr directory = optional_header + (kDirectoriesAt - shift + kDebugDirectory * 8);
   const auto address = space.load<std::uint32_t>(directory);

@@ -9,21 +9,16 @@
 #include <string>
 
 #include "paging/address_space.h"
+#include "types/symbol_file.h"
 
 namespace engram::kernel::windows {
-
-/// The PDB file of an image: what debuggers find its symbols by.
-struct PdbName {
-  std::string name;
-  std::string key;  ///< GUID and age as symbol servers write them
-};
 
 struct ProgramImage {
   VirtAddr base;
   std::uint32_t size = 0;  ///< bytes of address space
   std::uint16_t machine = 0;
   std::uint32_t timestamp = 0;
-  std::optional<PdbName> pdb;  ///< nothing if there is none or its page is not there
+  std::optional<types::PdbIdentity> pdb;  ///< nothing if there is none or its page is not there
 };
 
 /// The image at `base`, 64-bit or 32-bit; nothing if there is none.

@@ -90,6 +90,17 @@ Known known_for(Architecture architecture) {
   }
   return {};
 }
+struct HandleFamily {
+  std::uint32_t build;
+  std::uint64_t table_code;  ///< 0 is an offset here
+  bool is_packed, has_cookie;
+  Offset parent_key, key_name;
+};
+
+constexpr std::array kHandles{
+#define HANDLE(...) HandleFamily{__VA_ARGS__},
+#include "kernel/windows/structures.def"
+};
 
 constexpr std::uint32_t kWindows8 = 9200;
 constexpr std::uint32_t kWow64ProcessIsStructure = 10586;
@@ -191,19 +202,21 @@ void set_processor(Structures& to, std::uint32_t build, const DebuggerData* bloc
 void set_areas(Structures& to, std::uint32_t build) {
   const auto& family = family_of(kAreas, build);
   const bool old = build < kWindows8;
-  to.area = {old, field("MMVAD_SHORT.VadFlags", family.flags, old ? 8 : 4), family.type,
-             family.protection, family.is_private};
-}
-
-/// Whether the list of processes begins with System if its members are there.
-bool is_system_first(const paging::AddressSpace& space, VirtAddr head, const Structures& with) {
-  const auto first = space.load<std::uint64_t>(head);
-  if (!first) return false;
-  const VirtAddr process = VirtAddr(*first) - with.process_links;
-  const auto type = space.load<std::uint8_t>(process);
-  const auto id = space.load<std::uint64_t>(process + *with.process_id.offset);
-  const auto name = space.load_text(process + *with.image_name.offset, with.image_name.size);
-  return type == kProcessType && id == kSystemId && name == "System";
+  to.area.is_avl_table = old;
+  to.area.flags = field("MMVAD_SHORT.VadFlags", family.flags, old ? 8 : 4);
+  to.area.type = family.type;
+  to.area.protection = family.protection;
+  to.area.is_private = family.is_private;
+  // The page numbers have 32 bits since Windows 8, with 8 more bits elsewhere since 8.1.
+  to.area.start = {"MMVAD_SHORT.StartingVpn", 0x18, old ? 8U : 4U};
+  to.area.end = {"MMVAD_SHORT.EndingVpn", old ? 0x20 : 0x1C, old ? 8U : 4U};
+  if (!old) {
+    to.area.start_high = {"MMVAD_SHORT.StartingVpnHigh", 0x20, 1};
+    to.area.end_high = {"MMVAD_SHORT.EndingVpnHigh", 0x21, 1};
+  }
+  const std::uint64_t first = old ? 8 : 0;
+  to.area.left = {"MMVAD_SHORT.LeftChild", first};
+  to.area.right = {"MMVAD_SHORT.RightChild", first + 8};
 }
 
 /// Whether the first thread of the first process says that it is one of System's.
@@ -216,6 +229,23 @@ bool is_thread_of_system(const paging::AddressSpace& space, VirtAddr head, const
   if (!links || *links == list.value) return false;
   const auto id = space.load<std::uint64_t>(VirtAddr(*links) - family.links + family.id);
   return id == kSystemId;
+}
+
+void set_objects(Structures& to, std::uint32_t build) {
+  const auto& family = family_of(kHandles, build);
+  to.object.table_code = {"HANDLE_TABLE.TableCode", family.table_code};
+  if (family.is_packed) {
+    to.object.pointer = {20, 44};
+    to.object.attributes = {17, 3};
+    to.object.granted_access = {64, 25};
+  } else {
+    to.object.pointer = {0, 64};
+    to.object.attributes = {0, 3};
+    to.object.granted_access = {64, 32};
+  }
+  to.object.has_cookie = family.has_cookie;
+  to.object.parent_key = field<VirtAddr>("CM_KEY_CONTROL_BLOCK.ParentKcb", family.parent_key);
+  to.object.key_name = field<VirtAddr>("CM_KEY_CONTROL_BLOCK.NameBlock", family.key_name);
 }
 
 struct Candidate {
@@ -288,8 +318,8 @@ void set_others(Structures& to, std::uint32_t build, const DebuggerData* block, 
   set_kernel_thread(to, build, block, is_arm64);
   set_processor(to, build, block, is_arm64);
   set_areas(to, build);
-  to.driver_timestamp =
-      field<std::uint32_t>("KLDR_DATA_TABLE_ENTRY.TimeDateStamp", build < kWindows8 ? 0x80 : 0x9C);
+  if (!is_arm64) set_objects(to, build);
+  to.driver_timestamp = driver_timestamp_of(build);
 }
 
 /// Whether the thread says that it is one of this process; numbers of both are multiples of 4.
@@ -322,7 +352,7 @@ Result<Structures> find_structures_of(Bytes process, Bytes thread, std::uint32_t
       for (const auto* threads : likely_threads(known.threads, like)) {
         set_thread(found, *threads);
         if (!belong_together(process, thread, found)) continue;
-        found.source = fmt::format("offsets of build {} ({})", family->build, why);
+        found.source = fmt::format("table: offsets of build {} ({})", family->build, why);
         return found;
       }
     }
@@ -332,6 +362,21 @@ Result<Structures> find_structures_of(Bytes process, Bytes thread, std::uint32_t
       "the "
       "small (triage) dump belong together (build {})",
       kProcesses.size(), build);
+}
+
+Field<std::uint32_t> driver_timestamp_of(std::uint32_t build) {
+  return field<std::uint32_t>("KLDR_DATA_TABLE_ENTRY.TimeDateStamp",
+                              build < kWindows8 ? 0x80 : 0x9C);
+}
+
+bool is_system_first(const paging::AddressSpace& space, VirtAddr head, const Structures& with) {
+  const auto first = space.load<std::uint64_t>(head);
+  if (!first) return false;
+  const VirtAddr process = VirtAddr(*first) - with.process_links;
+  const auto type = space.load<std::uint8_t>(process);
+  const auto id = space.load<std::uint64_t>(process + *with.process_id.offset);
+  const auto name = space.load_text(process + *with.image_name.offset, with.image_name.size);
+  return type == kProcessType && id == kSystemId && name == "System";
 }
 
 Result<Structures> find_structures(const paging::AddressSpace& space, Diagnostics& diagnostics,
@@ -353,7 +398,7 @@ Result<Structures> find_structures(const paging::AddressSpace& space, Diagnostic
     const std::uint32_t like = build != 0 ? build : family->build;
     set_others(found, like, debugger_data, known.is_arm64);
     choose_thread(space, diagnostics, known.threads, like, process_head, found);
-    found.source = fmt::format("offsets of build {} ({})", family->build, why);
+    found.source = fmt::format("table: offsets of build {} ({})", family->build, why);
     diagnostics.add(
         Level::info, "windows",
         fmt::format("structures: {}; System is the EPROCESS at {:#x}", found.source,

@@ -16,11 +16,27 @@
 
 namespace engram::kernel::windows {
 
-/// How the flags of a MMVAD_SHORT are laid out.
+/// How a MMVAD_SHORT is laid out.
 struct AreaLayout {
-  bool is_avl_table = false;   ///< until Windows 7: the tree's root hangs in a MM_AVL_TABLE
-  Field<std::uint64_t> flags;  ///< MMVAD_FLAGS
+  bool is_avl_table = false;  ///< until Windows 7: the tree's root hangs in a MM_AVL_TABLE
+  Field<std::uint64_t> start, end, start_high, end_high;  ///< page numbers
+  Field<VirtAddr> left, right;
+  Field<std::uint64_t> flags;                         ///< MMVAD_FLAGS
   unsigned type = 0, protection = 0, is_private = 0;  ///< first bits of these in the flags
+};
+
+/// Bits in a structure, counted from its first; none: it does not have them.
+struct BitRange {
+  unsigned first = 0, count = 0;
+};
+
+/// How handles, objects and registry keys are laid out; what is not here is the same in all builds
+/// since Windows 7.
+struct ObjectLayout {
+  Field<std::uint64_t> table_code;               ///< HANDLE_TABLE
+  BitRange pointer, attributes, granted_access;  ///< HANDLE_TABLE_ENTRY, 16 bytes
+  bool has_cookie = false;               ///< OBJECT_HEADER.TypeIndex is encoded, since Windows 10
+  Field<VirtAddr> parent_key, key_name;  ///< CM_KEY_CONTROL_BLOCK
 };
 
 struct Structures {
@@ -54,6 +70,7 @@ struct Structures {
   Field<std::uint32_t> driver_timestamp;
 
   AreaLayout area;
+  ObjectLayout object;
 };
 
 /// The offsets for the kernel of this build, whose list of processes begins at `process_head`: of
@@ -69,5 +86,24 @@ Result<Structures> find_structures(const paging::AddressSpace& space, Diagnostic
 /// which they belong together. Errors: there are none, or the dump lacks one of the two.
 Result<Structures> find_structures_of(Bytes process, Bytes thread, std::uint32_t build,
                                       const DebuggerData& debugger_data);
+
+/// Those that a file with the kernel's types says. A member that it does not have is one
+/// diagnostics row. Errors: it has none of those without which there are no processes.
+Result<Structures> structures_of(const types::TypeDb& types, Diagnostics& diagnostics,
+                                 std::uint32_t build);
+
+/// Those that can be told from what all processes on the list hold, and what KDBG names; a
+/// diagnostics row for each member that is not known. Errors: the list is too short or damaged, or
+/// the numbers and names of processes are not found.
+Result<Structures> structures_by_content(const paging::AddressSpace& space,
+                                         Diagnostics& diagnostics, std::uint32_t build,
+                                         VirtAddr process_head, const DebuggerData* debugger_data);
+
+/// Where the kernel's list of drivers has the time of each, which symbols do not say of all builds.
+Field<std::uint32_t> driver_timestamp_of(std::uint32_t build);
+
+/// Whether the list of processes begins with System if its members are there.
+bool is_system_first(const paging::AddressSpace& space, VirtAddr process_head,
+                     const Structures& structures);
 
 }  // namespace engram::kernel::windows

@@ -24,6 +24,8 @@ class Threads {
  public:
   explicit Threads(WindowsKernel& kernel);
 
+  /// Whether it is known where a process lists its threads.
+  [[nodiscard]] bool is_known() const { return at_.thread_links.has_value(); }
   /// Those that the process lists, in its order; in a small dump the one that ran.
   [[nodiscard]] std::vector<Thread> of(VirtAddr process) const;
 

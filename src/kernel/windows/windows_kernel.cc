@@ -5,7 +5,9 @@
 #include <fmt/core.h>
 
 #include "kernel/windows/areas.h"
+#include "kernel/windows/handles.h"
 #include "kernel/windows/modules.h"
+#include "kernel/windows/objects.h"
 #include "kernel/windows/processes.h"
 #include "kernel/windows/processors.h"
 #include "kernel/windows/threads.h"
@@ -76,7 +78,8 @@ Result<void> WindowsKernel::require_whole_memory(std::string_view what) const {
 
 Result<std::unique_ptr<WindowsKernel>> WindowsKernel::find(const image::Image& image,
                                                            Diagnostics& diagnostics,
-                                                           windows::Search search) {
+                                                           windows::Search search,
+                                                           const types::SymbolFile* symbols) {
   ENGRAM_TRY(auto map, windows::find_windows_map(image, diagnostics, search));
   std::unique_ptr<WindowsKernel> kernel(new WindowsKernel(image, diagnostics, std::move(map)));
   const auto& found = kernel->map_;
@@ -89,24 +92,78 @@ Result<std::unique_ptr<WindowsKernel>> WindowsKernel::find(const image::Image& i
         Level::info, "windows",
         fmt::format("kernel image at {:#x}, {} bytes, symbols {}", found.kernel->base.value,
                     found.kernel->size,
-                    found.kernel->pdb ? found.kernel->pdb->name + ' ' + found.kernel->pdb->key
+                    found.kernel->pdb ? found.kernel->pdb->name + ' ' + found.kernel->pdb->key()
                                       : "not named"),
         found.kernel->base.value);
   } else {
     diagnostics.add(Level::warning, "windows", "the kernel image was not found");
   }
   kernel->find_debugger_data(diagnostics);
-  kernel->find_structures(diagnostics);
+  kernel->find_structures(diagnostics, symbols);
   return kernel;
 }
 
-void WindowsKernel::find_structures(Diagnostics& diagnostics) {
-  const auto head = process_head();
+/// Whether the file was made with the kernel of the image. Errors: not; the text names both.
+Result<void> WindowsKernel::check(const types::SymbolFile& symbols,
+                                  Diagnostics& diagnostics) const {
+  if (!symbols.pdb) {
+    return fail(
+        "{}: it is not of Windows (it names no GUID), and the image holds Windows (build {})",
+        symbols.path, build_);
+  }
+  if (!map_.kernel || !map_.kernel->pdb) {
+    diagnostics.add(Level::warning, "symbols",
+                    fmt::format("{}: not compared with the kernel, whose GUID is not in the image",
+                                symbols.path));
+    return {};
+  }
+  const auto& wanted = *map_.kernel->pdb;
+  if (wanted.guid == symbols.pdb->guid && wanted.age == symbols.pdb->age) return {};
+  return fail(
+      "{}: symbols of {} with GUID {} and age {}, and the kernel of the image has {} with GUID {} "
+      "and age {}",
+      symbols.path, symbols.pdb->name.empty() ? "a program" : symbols.pdb->name, symbols.pdb->guid,
+      symbols.pdb->age, wanted.name, wanted.guid, wanted.age);
+}
+
+Result<windows::Structures> WindowsKernel::structures_from(const types::SymbolFile& symbols,
+                                                           VirtAddr process_head,
+                                                           Diagnostics& diagnostics) const {
+  auto types = symbols.types();
+  if (!types) return fail("{}: {}", symbols.path, types.error().text);
+  auto found = windows::structures_of(*types, diagnostics, build_);
+  if (!found) return fail("{}: {}", symbols.path, found.error().text);
+  if (!windows::is_system_first(space_, process_head, *found)) {
+    return fail("windows: by {}, the list of processes at {:#x} does not begin with System",
+                symbols.path, process_head.value);
+  }
+  found->object.has_cookie = symbols.addresses.contains("ObHeaderCookie");
+  found->source = fmt::format("file: {} ({} {})", symbols.path, symbols.format, symbols.pdb->key());
+  diagnostics.add(Level::info, "windows", "structures: " + found->source);
+  return found;
+}
+
+void WindowsKernel::find_structures(Diagnostics& diagnostics, const types::SymbolFile* symbols) {
   const auto* block = debugger_data_ ? &*debugger_data_ : nullptr;
-  if (head) {
-    structures_ = windows::find_structures(space_, diagnostics, build_, *head, block);
-  } else {
+  const auto checked = symbols != nullptr ? check(*symbols, diagnostics) : Result<void>();
+  if (checked) symbols_ = symbols;
+  const auto head = process_head();
+  if (!checked) {
+    structures_ = tl::unexpected(checked.error());
+  } else if (!head) {
     structures_ = tl::unexpected(head.error());
+  } else if (symbols != nullptr) {
+    structures_ = structures_from(*symbols, *head, diagnostics);
+  } else {
+    structures_ = windows::find_structures(space_, diagnostics, build_, *head, block);
+    if (!structures_ && space_.mode().architecture == Architecture::x86_64) {
+      auto told = windows::structures_by_content(space_, diagnostics, build_, *head, block);
+      if (told) {
+        structures_ = std::move(*told);
+      } else {
+        structures_ = fail("{}; by content: {}", structures_.error().text, told.error().text);
+      }
+    }
   }
   if (!structures_) {
     diagnostics.add(Level::error, "windows", structures_.error().text);
@@ -161,9 +218,17 @@ std::optional<std::string> WindowsKernel::build_lab() const {
   return text ? reader_.text_at(*text, kLongest, "NtBuildLab") : std::nullopt;
 }
 
+std::optional<VirtAddr> WindowsKernel::symbol(const std::string& name) const {
+  if (symbols_ == nullptr || !map_.kernel) return std::nullopt;
+  const auto found = symbols_->addresses.find(name);
+  if (found == symbols_->addresses.end()) return std::nullopt;
+  return map_.kernel->base + found->second;
+}
+
 Result<VirtAddr> WindowsKernel::process_head() const {
   const auto& crash = image_.facts().crash;
   if (crash && crash->processes) return *crash->processes;
+  if (const auto named = symbol("PsActiveProcessHead")) return *named;
   const auto said =
       debugger_data_ ? debugger_data_->pointer(DebuggerData::kPsActiveProcessHead) : std::nullopt;
   if (said) return *said;
@@ -173,6 +238,7 @@ Result<VirtAddr> WindowsKernel::process_head() const {
 Result<VirtAddr> WindowsKernel::module_head() const {
   const auto& crash = image_.facts().crash;
   if (crash && crash->loaded_modules) return *crash->loaded_modules;
+  if (const auto named = symbol("PsLoadedModuleList")) return *named;
   const auto said =
       debugger_data_ ? debugger_data_->pointer(DebuggerData::kPsLoadedModuleList) : std::nullopt;
   if (said) return *said;
@@ -203,6 +269,12 @@ const windows::Modules& WindowsKernel::modules() {
 }
 const windows::Areas& WindowsKernel::areas() {
   return areas_.get(*this);
+}
+const windows::Objects& WindowsKernel::objects() {
+  return objects_.get(*this);
+}
+const windows::Handles& WindowsKernel::handles() {
+  return handles_.get(*this);
 }
 const windows::Processors& WindowsKernel::processors() {
   return processors_.get(*this);

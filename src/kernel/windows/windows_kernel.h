@@ -19,12 +19,15 @@
 #include "kernel/windows/small_dump.h"
 #include "kernel/windows/structures.h"
 #include "kernel/windows/windows_map.h"
+#include "types/symbol_file.h"
 
 namespace engram::kernel {
 
 namespace windows {
 class Areas;
+class Handles;
 class Modules;
+class Objects;
 class Processes;
 class Processors;
 class Threads;
@@ -36,10 +39,13 @@ class WindowsKernel {
   WindowsKernel(const WindowsKernel&) = delete;
   WindowsKernel& operator=(const WindowsKernel&) = delete;
 
-  /// Errors: no Windows in the image; the text says what was tried.
+  /// `symbols` is a file of this kernel's types that the user has, or null; it is borrowed. If it
+  /// is of another kernel, structures() says so. Errors: no Windows in the image; the text says
+  /// what was tried.
   static Result<std::unique_ptr<WindowsKernel>> find(const image::Image& image,
                                                      Diagnostics& diagnostics,
-                                                     windows::Search search = windows::Search::all);
+                                                     windows::Search search = windows::Search::all,
+                                                     const types::SymbolFile* symbols = nullptr);
 
   /// What a small dump, which has no page tables, holds of the kernel. Errors: it is not of x86-64.
   static Result<std::unique_ptr<WindowsKernel>> of_small_dump(const image::Image& image,
@@ -64,6 +70,10 @@ class WindowsKernel {
   /// What the debugger's block or the crash header name. Errors: neither does.
   [[nodiscard]] Result<VirtAddr> process_head() const;
   [[nodiscard]] Result<VirtAddr> module_head() const;
+  /// A symbol of the user's file; nothing without one that is right, or if it does not have it.
+  [[nodiscard]] std::optional<VirtAddr> symbol(const std::string& name) const;
+  /// The user's file, if it is of this kernel.
+  [[nodiscard]] const types::SymbolFile* symbols() const { return symbols_; }
   /// Errors: the structures of this kernel are not known; says why.
   [[nodiscard]] Result<const windows::Structures*> structures() const;
 
@@ -77,13 +87,20 @@ class WindowsKernel {
   [[nodiscard]] const windows::Modules& modules();
   [[nodiscard]] const windows::Areas& areas();
   [[nodiscard]] const windows::Processors& processors();
+  [[nodiscard]] const windows::Objects& objects();
+  [[nodiscard]] const windows::Handles& handles();
 
  private:
   WindowsKernel(const image::Image& image, Diagnostics& diagnostics, windows::WindowsMap map);
   WindowsKernel(const image::Image& image, Diagnostics& diagnostics, std::uint32_t build,
                 windows::SmallDump small_dump);
   void find_debugger_data(Diagnostics& diagnostics);
-  void find_structures(Diagnostics& diagnostics);
+  void find_structures(Diagnostics& diagnostics, const types::SymbolFile* symbols);
+  [[nodiscard]] Result<void> check(const types::SymbolFile& symbols,
+                                   Diagnostics& diagnostics) const;
+  [[nodiscard]] Result<windows::Structures> structures_from(const types::SymbolFile& symbols,
+                                                            VirtAddr process_head,
+                                                            Diagnostics& diagnostics) const;
   void take_root_of_system(VirtAddr process_head);
 
   const image::Image& image_;
@@ -93,6 +110,7 @@ class WindowsKernel {
   Reader reader_;
   std::uint32_t build_ = 0;
   std::optional<windows::DebuggerData> debugger_data_;
+  const types::SymbolFile* symbols_ = nullptr;
   Result<windows::Structures> structures_;
 
   Lazy<windows::Processes> processes_;
@@ -100,6 +118,8 @@ class WindowsKernel {
   Lazy<windows::Modules> modules_;
   Lazy<windows::Areas> areas_;
   Lazy<windows::Processors> processors_;
+  Lazy<windows::Objects> objects_;
+  Lazy<windows::Handles> handles_;
 };
 
 }  // namespace engram::kernel

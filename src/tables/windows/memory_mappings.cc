@@ -63,6 +63,11 @@ Result<Rows<Area>> open(Session& session, std::span<const KeyValue> values) {
   ENGRAM_TRY(auto processes, windows_processes(session, values, kTask));
   ENGRAM_CHECK(windows_kernel_of(session).require_whole_memory("memory_mappings"));
   const auto& areas = windows_kernel_of(session).areas();
+  if (!areas.is_known()) {
+    return fail(
+        "memory_mappings: the layout of VADs is not known of this build of Windows: "
+        "--symbols FILE says it");
+  }
   return rows_of_processes<Area>(std::move(processes),
                                  [&areas](VirtAddr process) { return areas.of(process); });
 }

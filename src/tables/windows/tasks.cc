@@ -56,7 +56,8 @@ const std::vector<Column<VirtAddr>>& columns() {
       {{"threads", Type::integer, "Threads that it lists; NULL in a small dump."},
        [](const VirtAddr& process, Session& session) {
          auto& kernel = windows_kernel_of(session);
-         if (kernel.small_dump()) return Value{Null{}};  // it has one, of however many
+         // A small dump has one, of however many.
+         if (kernel.small_dump() || !kernel.threads().is_known()) return Value{Null{}};
          return cell(kernel.threads().of(process).size());
        }},
       {{"binary_path", Type::text, "ImagePathName."}, read<&Processes::image_path>},

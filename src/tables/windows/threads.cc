@@ -70,6 +70,11 @@ Result<Rows<Thread>> open(Session& session, std::span<const KeyValue> values) {
   constexpr std::size_t kProcess = 0;
   ENGRAM_TRY(auto processes, windows_processes(session, values, kProcess));
   const auto& threads = threads_of(session);
+  if (!threads.is_known()) {
+    return fail(
+        "threads: it is not known where this build of Windows lists them: --symbols FILE "
+        "says it");
+  }
   return rows_of_processes<Thread>(std::move(processes),
                                    [&threads](VirtAddr process) { return threads.of(process); });
 }

@@ -1,0 +1,231 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/windows/objects.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "kernel/linux/containers.h"
+#include "kernel/windows/processes.h"
+#include "kernel/windows/threads.h"
+#include "kernel/windows/unicode.h"
+
+namespace engram::kernel::windows {
+namespace {
+
+// The same in all public symbols from build 7601 to 22000. What may stand before an OBJECT_HEADER
+// does so in the order of the bits of InfoMask, the lowest nearest to it.
+const Field<std::uint8_t> kTypeIndex{"OBJECT_HEADER.TypeIndex", 0x18};
+const Field<std::uint8_t> kInfoMask{"OBJECT_HEADER.InfoMask", 0x1A};
+constexpr std::uint8_t kHasCreatorInfo = 1, kHasNameInfo = 2;
+constexpr std::uint64_t kCreatorInfoSize = 0x20, kNameInfoSize = 0x20;
+const Field<VirtAddr> kDirectory{"OBJECT_HEADER_NAME_INFO.Directory", 0};
+constexpr std::uint64_t kNameInInfo = 8;
+
+constexpr std::uint64_t kTypeName = 0x10;
+const Field<std::uint8_t> kIndex{"OBJECT_TYPE.Index", 0x28};
+constexpr unsigned kFirstType = 2, kTypes = 256;  // ObTypeIndexTable
+constexpr std::size_t kLongestTypeName = 64;
+
+const Field<VirtAddr> kDevice{"FILE_OBJECT.DeviceObject", 0x8};
+constexpr std::uint64_t kFileName = 0x58;
+
+const Field<VirtAddr> kKeyControlBlock{"CM_KEY_BODY.KeyControlBlock", 0x8};
+const Field<std::uint32_t> kKeyNameFlags{"CM_NAME_CONTROL_BLOCK.Compressed", 0};
+const Field<std::uint16_t> kKeyNameLength{"CM_NAME_CONTROL_BLOCK.NameLength", 0x18};
+constexpr std::uint64_t kKeyName = 0x1A;
+constexpr std::size_t kLongestKeyName = 512;  // bytes: 256 characters
+
+constexpr std::size_t kDeepest = 512;  // that is how deep registry keys may lie in each other
+
+std::string joined(const std::vector<std::string>& from_the_last) {
+  std::string path;
+  for (auto part = from_the_last.rbegin(); part != from_the_last.rend(); ++part)
+    path += '\\' + *part;
+  return path;
+}
+
+}  // namespace
+
+Objects::Objects(WindowsKernel& kernel) : kernel_(kernel), reader_(kernel.reader()) {
+  const auto structures = kernel.structures();
+  if (!structures) return;
+  at_ = (*structures)->object;
+  find_types();
+  find_cookie();
+}
+
+void Objects::take_type(VirtAddr type) {
+  const auto index = reader_.get(type, kIndex);
+  auto name = unicode_string(reader_, type + kTypeName, "OBJECT_TYPE.Name");
+  if (!index || !name) return;
+  if (*index < kFirstType || name->empty() || name->size() > kLongestTypeName || types_[*index]) {
+    reader_.report("OBJECT_TYPE", type,
+                   fmt::format("type {} with a name of {} bytes, or a second one with this number",
+                               *index, name->size()));
+    return;
+  }
+  types_[*index] = ObjectType{type, std::move(*name)};
+}
+
+void Objects::find_types() {
+  if (const auto table = kernel_.symbol("ObTypeIndexTable")) {
+    for (unsigned index = kFirstType; index < kTypes; ++index) {
+      const auto type =
+          reader_.pointer_at(*table + index * sizeof(std::uint64_t), "ObTypeIndexTable");
+      if (!type || !*type) break;
+      take_type(*type);
+    }
+    return;
+  }
+  const auto& block = kernel_.debugger_data();
+  const auto variable = block ? block->pointer(DebuggerData::kObpTypeObjectType) : std::nullopt;
+  const auto type_of_types =
+      variable ? reader_.pointer_at(*variable, "ObpTypeObjectType") : std::nullopt;
+  if (!type_of_types || !*type_of_types) {
+    reader_.diagnostics().add(Level::warning, "objects",
+                              "types of objects are not known: neither symbols nor KDBG say where "
+                              "they are");
+    return;
+  }
+  // OBJECT_TYPE.TypeList leads through the OBJECT_HEADER_CREATOR_INFO of each object of the type.
+  for (const VirtAddr info :
+       walk_list(reader_, *type_of_types, 0, "OBJECT_TYPE.TypeList", kTypes)) {
+    take_type(info + kCreatorInfoSize + kObjectHeaderSize);
+  }
+}
+
+std::optional<unsigned> Objects::process_type() const {
+  for (unsigned index = 0; index < kTypes; ++index) {
+    if (types_[index] && types_[index]->name == "Process") return index;
+  }
+  return std::nullopt;
+}
+
+/// What TypeIndex would be without the cookie.
+std::optional<std::uint8_t> Objects::stored_type(VirtAddr object) const {
+  const VirtAddr header = object - kObjectHeaderSize;
+  const auto stored = reader_.get(header, kTypeIndex);
+  if (!stored || !at_.has_cookie) return stored;
+  return static_cast<std::uint8_t>(*stored ^ header.value >> 8U);
+}
+
+/// Every process is an object whose type is known: each says what the cookie is.
+void Objects::find_cookie() {
+  const auto wanted = process_type();
+  const auto processes = kernel_.processes().list();
+  if (!wanted || !processes) return;
+  if (const auto variable = kernel_.symbol("ObHeaderCookie"); variable && at_.has_cookie) {
+    cookie_ = reader_.get(*variable, Field<std::uint8_t>{"ObHeaderCookie", 0});
+    return;
+  }
+  std::array<std::size_t, 256> votes{};
+  std::size_t count = 0;
+  for (const VirtAddr process : **processes) {
+    const auto stored = stored_type(process);
+    if (!stored) continue;
+    ++votes[*stored ^ *wanted];
+    ++count;
+  }
+  const auto most = std::max_element(votes.begin(), votes.end());
+  const auto found = static_cast<std::uint8_t>(most - votes.begin());
+  // A process that was overwritten may say something else.
+  if (*most * 2 > count && (at_.has_cookie || found == 0)) {
+    cookie_ = found;
+    return;
+  }
+  reader_.diagnostics().add(
+      Level::warning, "objects",
+      fmt::format("types of objects are not known: of {} processes at most {} have the type of "
+                  "processes under one key",
+                  count, *most));
+}
+
+const ObjectType* Objects::type_of(VirtAddr object) const {
+  const auto stored = cookie_ ? stored_type(object) : std::nullopt;
+  if (!stored) return nullptr;
+  const auto index = static_cast<std::uint8_t>(*stored ^ *cookie_);
+  if (types_[index]) return &*types_[index];
+  reader_.report("OBJECT_HEADER.TypeIndex", object, fmt::format("no type has number {}", index));
+  return nullptr;
+}
+
+std::optional<VirtAddr> Objects::name_info(VirtAddr object) const {
+  const VirtAddr header = object - kObjectHeaderSize;
+  const auto mask = reader_.get(header, kInfoMask);
+  if (!mask || (*mask & kHasNameInfo) == 0) return std::nullopt;
+  return header - kNameInfoSize - ((*mask & kHasCreatorInfo) != 0 ? kCreatorInfoSize : 0);
+}
+
+std::optional<std::string> Objects::path_of(VirtAddr object) const {
+  std::vector<std::string> parts;
+  while (parts.size() < kDeepest) {
+    const auto info = name_info(object);
+    auto name = info ? unicode_string(reader_, *info + kNameInInfo, "OBJECT_HEADER_NAME_INFO.Name")
+                     : std::nullopt;
+    if (!name || name->empty()) break;
+    if (*name == "\\") return parts.empty() ? "\\" : joined(parts);  // the root
+    parts.push_back(std::move(*name));
+    const auto directory = reader_.follow(*info, kDirectory);
+    if (!directory) break;
+    object = *directory;
+  }
+  if (parts.empty()) return std::nullopt;
+  return parts.size() == 1 ? parts[0] : joined(parts).substr(1);
+}
+
+std::optional<std::string> Objects::file_name(VirtAddr file) const {
+  const auto device = reader_.follow(file, kDevice);
+  const auto volume = device ? path_of(*device) : std::nullopt;
+  const auto name = unicode_string(reader_, file + kFileName, "FILE_OBJECT.FileName");
+  if (!volume) return name && !name->empty() ? name : std::nullopt;
+  if (!name || name->empty()) return volume;
+  return *volume + (name->front() == '\\' ? "" : "\\") + *name;
+}
+
+std::optional<std::string> Objects::key_name(VirtAddr block) const {
+  const auto flags = reader_.get(block, kKeyNameFlags);
+  const auto length = reader_.get(block, kKeyNameLength);
+  if (!flags || !length) return std::nullopt;
+  if (*length > kLongestKeyName) {
+    reader_.report("CM_NAME_CONTROL_BLOCK.NameLength", block,
+                   fmt::format("{} bytes, at most {} expected", *length, kLongestKeyName));
+    return std::nullopt;
+  }
+  std::vector<std::byte> bytes(*length);
+  if (const auto read = reader_.space().read_exact(block + kKeyName, bytes); !read) {
+    reader_.report("CM_NAME_CONTROL_BLOCK.Name", block, paging::to_string(read.error()));
+    return std::nullopt;
+  }
+  if ((*flags & 1U) == 0) return to_utf8(bytes);
+  // Compressed: the lower halves of characters whose upper halves are all 0.
+  std::vector<std::byte> wide;
+  for (const std::byte one : bytes) wide.insert(wide.end(), {one, std::byte{0}});
+  return to_utf8(wide);
+}
+
+std::optional<std::string> Objects::key_path(VirtAddr key) const {
+  std::vector<std::string> parts;
+  auto block = reader_.follow(key, kKeyControlBlock);
+  while (block && parts.size() < kDeepest) {
+    const auto name_block = reader_.follow(*block, at_.key_name);
+    auto name = name_block ? key_name(*name_block) : std::nullopt;
+    if (!name) return std::nullopt;
+    parts.push_back(std::move(*name));
+    block = reader_.follow(*block, at_.parent_key);
+  }
+  return parts.empty() ? std::nullopt : std::optional(joined(parts));
+}
+
+std::optional<std::string> Objects::name_of(VirtAddr object) const {
+  const ObjectType* type = type_of(object);
+  if (type == nullptr) return std::nullopt;
+  if (type->name == "File") return file_name(object);
+  if (type->name == "Key") return key_path(object);
+  if (type->name == "Process") return kernel_.processes().name(object);
+  return path_of(object);
+}
+
+}  // namespace engram::kernel::windows
