@@ -36,15 +36,16 @@ void add_image_arguments(CLI::App& command, ImageSource& source) {
                                  "The physical addresses that a raw image without padding holds: "
                                  "FIRST-LAST,... in hexadecimal, or a file with them (/proc/iomem)")
                      ->type_name("LIST|FILE");
-  command
-      .add_option("--symbols", source.symbols,
-                  "The types and symbols of the kernel in IMAGE: a PDB of Windows, or a symbol "
-                  "file of volatility3")
-      ->type_name("FILE");
+  auto* symbols =
+      command
+          .add_option("--symbols", source.symbols,
+                      "The types and symbols of the Windows kernel in IMAGE: its PDB, or a symbol "
+                      "file of volatility3")
+          ->type_name("FILE");
   auto* live = command.add_flag(
       "--live", source.live,
       "IMAGE is the shared file behind the RAM of a QEMU guest, which may be running");
-  live->excludes(parts)->excludes(ranges);
+  live->excludes(parts)->excludes(ranges)->excludes(symbols);
   command
       .add_option("--below-4g", source.below_4g,
                   "How much of a live guest's RAM lies below 4 GiB, if it cannot be found out")

@@ -39,6 +39,7 @@ constexpr std::uint64_t kKeyName = 0x1A;
 constexpr std::size_t kLongestKeyName = 512;  // bytes: 256 characters
 
 constexpr std::size_t kDeepest = 512;  // that is how deep registry keys may lie in each other
+constexpr std::string_view kEndless = "it lies in itself, or too deep";
 
 std::string joined(const std::vector<std::string>& from_the_last) {
   std::string path;
@@ -172,6 +173,10 @@ std::optional<std::string> Objects::path_of(VirtAddr object) const {
     if (!directory) break;
     object = *directory;
   }
+  if (parts.size() == kDeepest) {
+    reader_.report("OBJECT_HEADER_NAME_INFO.Directory", object, kEndless);
+    return std::nullopt;
+  }
   if (parts.empty()) return std::nullopt;
   return parts.size() == 1 ? parts[0] : joined(parts).substr(1);
 }
@@ -215,6 +220,10 @@ std::optional<std::string> Objects::key_path(VirtAddr key) const {
     if (!name) return std::nullopt;
     parts.push_back(std::move(*name));
     block = reader_.follow(*block, at_.parent_key);
+  }
+  if (block) {
+    reader_.report("CM_KEY_CONTROL_BLOCK.ParentKcb", *block, kEndless);
+    return std::nullopt;
   }
   return parts.empty() ? std::nullopt : std::optional(joined(parts));
 }
