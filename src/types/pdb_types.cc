@@ -18,6 +18,7 @@ using btf::WrittenEnumerator;
 using btf::WrittenMember;
 
 constexpr std::size_t kMostRecords = 1U << 19U;  // BTF has room for twice as many
+constexpr std::size_t kMostMembers = 1U << 22U;  // of all types: many may have one list
 constexpr unsigned kMostContinued = 1024;        // lists of members that one goes on in
 constexpr unsigned kDeepest = 64;
 // Where BTF has no more bits for the offset of a member.
@@ -180,7 +181,7 @@ class Converter {
   Result<void> write_composite(std::uint32_t index, const Composite& composite);
   Result<void> write_enumeration(const Composite& composite, const std::vector<Part>& parts);
   void write_array(const Record& record);
-  Result<std::vector<Part>> parts_of(std::uint32_t index, std::uint32_t list) const;
+  Result<std::vector<Part>> parts_of(std::uint32_t index, std::uint32_t list);
   [[nodiscard]] std::optional<WrittenMember> member_of(const Part& part, const Composite& in) const;
   /// The record of a type; a declaration is that of its definition.
   [[nodiscard]] const Record* record_of(std::uint32_t type) const;
@@ -191,6 +192,7 @@ class Converter {
   std::vector<Record> records_;
   std::unordered_map<std::string_view, std::uint32_t> definitions_;
   btf::Writer writer_;
+  std::size_t members_ = 0;
 };
 
 Result<void> Converter::find_records(Bytes stream) {
@@ -277,7 +279,7 @@ std::optional<std::uint64_t> Converter::size_of(std::uint32_t type, unsigned dep
 }
 
 /// All parts of a list, with those of the lists in which it goes on.
-Result<std::vector<Part>> Converter::parts_of(std::uint32_t index, std::uint32_t list) const {
+Result<std::vector<Part>> Converter::parts_of(std::uint32_t index, std::uint32_t list) {
   std::vector<Part> parts;
   for (unsigned continued = 0; list != 0; ++continued) {
     const Record* record = record_of(list);
@@ -289,6 +291,9 @@ Result<std::vector<Part>> Converter::parts_of(std::uint32_t index, std::uint32_t
     list = 0;
     while (!reader.at_end()) {
       const auto part = next_part(reader);
+      if (++members_ > kMostMembers) {
+        return fail("pdb: types: more than {} members in all", kMostMembers);
+      }
       if (!part) {
         return fail("pdb: types: type {:#x}: member {} is cut or of a kind that is not known",
                     kFirstRecordType + index, parts.size());

@@ -136,6 +136,17 @@ TEST(PdbFileTest, WhatDoesNotFitIsLeftOutOrRefused) {
   streams[2] = endless.stream();
   EXPECT_FALSE(read_pdb(pdb_container(streams)));
 
+  // A few kilobytes that would be gigabytes: many structures with one long list.
+  PdbTypes shared;
+  PdbBytes list;
+  for (int i = 0; i < 3000; ++i) append(list, pdb_member("a", 0x20, 0));
+  const auto number = shared.add(pdb::kFieldList, list);
+  for (int i = 0; i < 2000; ++i) shared.structure("s" + std::to_string(i), 4, number);
+  streams[2] = shared.stream();
+  const auto many = read_pdb(pdb_container(streams));
+  ASSERT_FALSE(many);
+  EXPECT_NE(many.error().text.find("members in all"), std::string::npos) << many.error().text;
+
   PdbTypes cut;
   PdbBytes part = pdb_member("a", 0x75, 0);
   part.resize(6);
@@ -158,7 +169,7 @@ TEST(PdbFileTest, ContainersThatAreDamaged) {
   EXPECT_NE(with(32, 300).find("blocks of 300 bytes"), std::string::npos);
   EXPECT_NE(with(44, 0xFFFF'FFFF).find("a directory of 4294967295 bytes"), std::string::npos);
   EXPECT_NE(with(52, 0x00FF'FFFF).find("does not lie in the file"), std::string::npos);
-  EXPECT_EQ(with(40, 0), "read");  // the number of blocks is not used
+  EXPECT_EQ(with(40, 0), "read");          // the number of blocks is not used
   constexpr std::size_t kLastBlock = 512;  // of which four bytes are used
   for (std::size_t size = 0; size <= whole.size() - kLastBlock; size += 100) {
     EXPECT_FALSE(read_pdb(Bytes(whole).first(size))) << size;
