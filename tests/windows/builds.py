@@ -52,7 +52,7 @@ BUILDS["26100-arm64"] = _build(
     section_base=0x2A0, user_root=0, thread_size=0x768, cid=0x4E8, thread_links=0x558, start=0x4C0, win32_start=0x540,
     thread_create=0x4A0, processor_state=0x100, context_frame=0x2E0, prcb_context=0x8A0, version=(10, 0),
     vad_flags=(4, 7, 21), initial_stack=0x28, stack_limit=0x30, stack_base=0x38, kernel_stack=0x58, apc_process=0xB0,
-    teb=0xE8, state=0x17C, thread_process=0x218, kthread_links=0x2F0, wait_reason=0x27B)
+    teb=0xE8, table_code=0x8, key=(0x48, 0x50), state=0x17C, thread_process=0x218, kthread_links=0x2F0, wait_reason=0x27B)
 BUILDS[22621] = types.SimpleNamespace(**{**vars(BUILDS[22000]), "number": 22621})
 
 

@@ -90,6 +90,7 @@ const std::vector<Column<Handle>>& columns() {
 Result<Rows<Handle>> open(Session& session, std::span<const KeyValue> values) {
   constexpr std::size_t kProcess = 0;
   ENGRAM_TRY(auto processes, windows_processes(session, values, kProcess));
+  ENGRAM_CHECK(windows_kernel_of(session).require_whole_memory("handles"));
   const auto& handles = windows_kernel_of(session).handles();
   if (!handles.is_known()) {
     return fail(
