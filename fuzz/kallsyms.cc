@@ -26,8 +26,8 @@ void require(bool condition) {
   if (!condition) std::abort();
 }
 
-void check(types::Kallsyms found) {
-  const types::SymbolTable table = std::move(found.symbols).build();
+void check(const types::Kallsyms& found) {
+  const types::SymbolTable& table = found.symbols;
   require(table.symbols().size() <= types::kMostSymbols);
   for (const types::Symbol& symbol : table.symbols()) {
     const types::Symbol* same = table.find(table.name(symbol));
@@ -49,6 +49,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
        {kText + 2 * kPageSize, {first, first + size}, false, false}});
   Diagnostics diagnostics;
   auto found = types::find_kallsyms(machine.space(), machine.image(), diagnostics);
-  if (found) check(std::move(*found));
+  if (found) check(*found);
   return 0;
 }

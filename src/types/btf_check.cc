@@ -18,7 +18,14 @@ class RecordChecker {
  public:
   RecordChecker(const Sections& sections, const Base& base) : sections_(sections), base_(base) {}
 
+  Result<Checked> run_borders() {
+    ENGRAM_CHECK(check_string_borders());
+    ENGRAM_CHECK(find_records());
+    return std::move(checked_);
+  }
+
   Result<Checked> run() {
+    ENGRAM_CHECK(check_string_borders());
     ENGRAM_CHECK(check_strings());
     ENGRAM_CHECK(find_records());
     for (std::uint32_t i = 0; i < checked_.type_count(); ++i) ENGRAM_CHECK(check_record(i));
@@ -26,9 +33,10 @@ class RecordChecker {
   }
 
  private:
+  Result<void> check_string_borders() const;
   Result<void> check_strings() const;
   Result<void> find_records();
-  Result<KindLayout> layout_of(std::uint32_t kind, std::uint64_t at) const;
+  Result<KindLayout> other_layout(std::uint32_t kind, std::uint64_t at) const;
   Result<void> check_record(std::uint32_t index) const;
   template <class Element>
   Result<void> check_elements(std::uint32_t index, const btf_type& type) const;
@@ -66,7 +74,7 @@ class RecordChecker {
   Checked checked_;
 };
 
-Result<void> RecordChecker::check_strings() const {
+Result<void> RecordChecker::check_string_borders() const {
   const Bytes strings = sections_.strings;
   const std::uint64_t start = sections_.strings_start;
   // A module without names of its own has no strings, and its first is not the empty one: that is
@@ -84,6 +92,12 @@ Result<void> RecordChecker::check_strings() const {
     return fail("btf: offset {:#x}: the strings end with byte {:#x}, expected NUL",
                 start + strings.size() - 1, static_cast<unsigned>(strings.back()));
   }
+  return {};
+}
+
+Result<void> RecordChecker::check_strings() const {
+  const Bytes strings = sections_.strings;
+  const std::uint64_t start = sections_.strings_start;
   for (const std::byte *at = strings.data(), *end = at + strings.size(); at != end;) {
     const auto* nul =
         static_cast<const std::byte*>(std::memchr(at, 0, static_cast<std::size_t>(end - at)));
@@ -96,8 +110,7 @@ Result<void> RecordChecker::check_strings() const {
   return {};
 }
 
-Result<KindLayout> RecordChecker::layout_of(std::uint32_t kind, std::uint64_t at) const {
-  if (kind != BTF_KIND_UNKN && kind < kKnownKinds.size()) return kKnownKinds[kind];
+Result<KindLayout> RecordChecker::other_layout(std::uint32_t kind, std::uint64_t at) const {
   const auto layout = load<KindLayout>(sections_.layout, std::uint64_t{kind} * sizeof(KindLayout));
   if (kind == BTF_KIND_UNKN || !layout) {
     return fail(
@@ -125,7 +138,12 @@ Result<void> RecordChecker::find_records() {
                   sections_.types_start + at, kTypeLimit);
     }
     const std::uint32_t kind = kind_of(type->info);
-    ENGRAM_TRY(const KindLayout layout, layout_of(kind, at));
+    KindLayout layout{};
+    if (kind != BTF_KIND_UNKN && kind < kKnownKinds.size()) {
+      layout = kKnownKinds[kind];
+    } else {
+      ENGRAM_TRY(layout, other_layout(kind, at));
+    }
     const std::uint64_t length = sizeof(btf_type) + layout.fixed_size +
                                  std::uint64_t{layout.element_size} * count_of(type->info);
     if (length % 4 != 0) {
@@ -234,6 +252,10 @@ Result<void> RecordChecker::check_elements(std::uint32_t index, const btf_type& 
 
 Result<Checked> check(const Sections& sections, const Base& base) {
   return RecordChecker(sections, base).run();
+}
+
+Result<Checked> check_borders(const Sections& sections) {
+  return RecordChecker(sections, Base()).run_borders();
 }
 
 }  // namespace engram::types::btf

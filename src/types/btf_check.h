@@ -6,8 +6,8 @@
 // and lengths as they stand, and bytes from a memory image may say anything.
 
 #include <cstdint>
-#include <vector>
 
+#include "base/bulk.h"
 #include "base/bytes.h"
 #include "base/result.h"
 #include "types/type_db.h"
@@ -41,7 +41,7 @@ struct Base {
 
 struct Checked {
   /// Where each type of the blob begins in the type section, and last the section's end.
-  std::vector<std::uint32_t> offsets;
+  BulkVector<std::uint32_t> offsets;
   /// The encoder told signed enums from unsigned ones (pahole 1.24, kernel 6.0): some enum is
   /// marked as signed, or some has 64-bit values. Before that, all values were 32-bit signed.
   bool marks_signed_enums = false;
@@ -54,6 +54,11 @@ struct Checked {
 /// Checks every string, record, name and type number.
 /// Errors: the first thing wrong, with the type's number and the offset in the blob.
 [[nodiscard]] Result<Checked> check(const Sections& sections, const Base& base);
+
+/// Of a blob that has passed check() before: where the records are, each whole, and that the
+/// strings end.
+/// Errors: as check().
+[[nodiscard]] Result<Checked> check_borders(const Sections& sections);
 
 /// Checks that chains of pointers, arrays, typedefs and modifiers end, that no type contains
 /// itself, and that members lie in their structures: what is left to check once each record is

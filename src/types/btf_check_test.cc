@@ -172,6 +172,56 @@ TEST(BtfCheck, EveryChangedByteIsRefusedOrSurvived) {
   EXPECT_GT(refused, original.size());
 }
 
+TypeDb::Record record_of(const Blob& blob) {
+  return {42, digest(blob, 42)};
+}
+
+BulkVector<std::byte> bulk(const Blob& blob) {
+  return {blob.begin(), blob.end()};
+}
+
+TEST(BtfCheck, AKnownBlobHasTheSameTypes) {
+  const Blob blob = testing::every_kind().bytes();
+  const auto types = TypeDb::from_btf(blob);
+  ASSERT_TRUE(types);
+  const auto again = TypeDb::from_known_btf(bulk(blob), types->record());
+  ASSERT_TRUE(again) << again.error().text;
+  EXPECT_EQ(again->type_count(), types->type_count());
+  EXPECT_EQ(testing::walk(*again), testing::walk(*types));
+}
+
+TEST(BtfCheck, ABlobThatIsNotTheKnownOneIsChecked) {
+  const Blob original = testing::every_kind().bytes();
+  const TypeDb::Record record = TypeDb::from_btf(original)->record();
+  for (std::size_t at = 0; at < original.size(); ++at) {
+    Blob blob = original;
+    blob[at] ^= std::byte{0xff};
+    const auto checked = TypeDb::from_btf(blob);
+    const auto known = TypeDb::from_known_btf(bulk(blob), record);
+    ASSERT_EQ(known.has_value(), checked.has_value()) << at;
+    if (!known) {
+      EXPECT_EQ(known.error().text, checked.error().text);
+    }
+  }
+}
+
+// A record says that what was never checked had passed every check.
+TEST(BtfCheck, ARecordThatLiesDoesNoHarm) {
+  const Blob original = testing::every_kind().bytes();
+  std::size_t accepted = 0;
+  for (std::size_t at = 0; at < original.size(); ++at) {
+    for (const unsigned change : {0x01U, 0x02U, 0x04U, 0x08U, 0x10U, 0x20U, 0x40U, 0x80U, 0xffU}) {
+      Blob blob = original;
+      blob[at] ^= static_cast<std::byte>(change);
+      if (const auto types = TypeDb::from_known_btf(bulk(blob), record_of(blob))) {
+        ++accepted;
+        testing::walk(*types);
+      }
+    }
+  }
+  EXPECT_GT(accepted, original.size());
+}
+
 TEST(BtfCheck, EveryChangedByteOfAModule) {
   const BtfWriter kernel = testing::every_kind();
   const auto base = TypeDb::from_btf(kernel.bytes());

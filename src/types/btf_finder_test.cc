@@ -50,8 +50,8 @@ TEST(BtfFinder, FindsBlobsOfPhysicalMemoryLargestFirst) {
   const guest::Memory memory = bytes.memory();
   const auto found = find_btf(memory, 1000);
   ASSERT_THAT(addresses(found), ElementsAre(0x12344, 0));
-  EXPECT_EQ(found[0].bytes, large);
-  EXPECT_EQ(found[1].bytes, small);
+  EXPECT_TRUE(std::ranges::equal(found[0].bytes, large));
+  EXPECT_TRUE(std::ranges::equal(found[1].bytes, small));
   EXPECT_THAT(addresses(find_btf(memory, 5000)), ElementsAre(0x12344));
   EXPECT_TRUE(find_btf(memory).empty());
 }
@@ -182,7 +182,7 @@ TEST_F(BtfFinderPaged, FindsABlobOverScatteredPages) {
   const auto space = this->space();
   const auto found = find_btf(space, image(space), 1000);
   ASSERT_THAT(addresses(found), ElementsAre(kKernel.value + kPageSize - 8));
-  EXPECT_EQ(found[0].bytes, blob);
+  EXPECT_TRUE(std::ranges::equal(found[0].bytes, blob));
   EXPECT_TRUE(TypeDb::from_btf(found[0].bytes));
   EXPECT_TRUE(find_btf(memory_, 1000).empty());
 }
@@ -193,7 +193,7 @@ TEST_F(BtfFinderPaged, ReadsABlobAtAKnownPlace) {
   const auto read = read_btf(space(), kKernel + 0x1236);
   ASSERT_TRUE(read) << read.error().text;
   EXPECT_EQ(read->address, kKernel.value + 0x1236);
-  EXPECT_EQ(read->bytes, blob);
+  EXPECT_TRUE(std::ranges::equal(read->bytes, blob));
 }
 
 TEST_F(BtfFinderPaged, WhatCannotBeReadIsAnError) {

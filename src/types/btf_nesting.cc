@@ -92,9 +92,9 @@ class NestingChecker {
 
   const Sections& sections_;
   const Base& base_;
-  const std::vector<std::uint32_t>& offsets_;
+  const BulkVector<std::uint32_t>& offsets_;
   std::vector<std::uint8_t> heights_;
-  std::vector<std::uint64_t> sizes_;  ///< bytes, or kNoSize
+  BulkVector<std::uint64_t> sizes_;  ///< bytes, or kNoSize
   std::vector<Frame> stack_;
 };
 

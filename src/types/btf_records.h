@@ -13,7 +13,7 @@
 
 #include <cstdint>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 #include "types/btf_check.h"
 #include "types/btf_layout.h"
@@ -22,16 +22,21 @@ namespace engram::types::btf {
 
 class Records {
  public:
-  /// Copies the sections. `base` is what these continue, or null; it must outlive this.
-  Records(const Sections& sections, Checked checked, const Records* base)
-      : types_(sections.types.begin(), sections.types.end()),
-        strings_(sections.strings.begin(), sections.strings.end()),
+  /// The sections are those of `blob`. `base` is what these continue, or null; it must outlive
+  /// this.
+  Records(BulkVector<std::byte> blob, const Sections& sections, Checked checked,
+          const Records* base)
+      : blob_(std::move(blob)),
+        types_(sections.types),
+        strings_(sections.strings),
         offsets_(std::move(checked.offsets)),
         base_(base),
         first_own_(base != nullptr ? base->count() : 1),
         first_own_string_(base != nullptr ? base->string_length() : 0) {}
 
   [[nodiscard]] const Records* base() const { return base_; }
+  /// All of the blob, its header and what lies behind it included.
+  [[nodiscard]] Bytes blob() const { return blob_; }
   /// The number of the first type that is not the base's.
   [[nodiscard]] TypeId first_own() const { return first_own_; }
   /// Of types: void and those of the base included.
@@ -53,26 +58,29 @@ class Records {
   /// BTF_KIND_*, or a newer one.
   [[nodiscard]] std::uint32_t kind(TypeId type) const { return kind_of((*this)[type].info); }
 
-  /// The string at an offset that a record gives.
+  /// The string at an offset that a record gives; the empty one for an offset behind all.
   [[nodiscard]] std::string_view text(std::uint32_t offset) const {
     if (offset < first_own_string_) return base_->text(offset);
+    if (offset >= string_length()) return {};
     return reinterpret_cast<const char*>(strings_.data()) + (offset - first_own_string_);
   }
   [[nodiscard]] std::string_view name(TypeId type) const { return text((*this)[type].name_off); }
 
-  /// Without typedefs and modifiers. Ends: check_nesting() lets no endless chain in.
+  /// Without typedefs and modifiers; void behind a chain longer than check_nesting() lets in.
   [[nodiscard]] TypeId resolve(TypeId type) const {
-    for (;;) {
+    for (std::uint32_t step = 0; step <= kNestingLimit; ++step) {
       const btf_type& record = (*this)[type];
       if (!is_typedef_or_modifier(kind_of(record.info))) return type;
       type = record.type;
     }
+    return 0;
   }
 
  private:
-  std::vector<std::byte> types_;
-  std::vector<std::byte> strings_;
-  std::vector<std::uint32_t> offsets_;
+  BulkVector<std::byte> blob_;  ///< moved with this, its bytes stay where they are
+  Bytes types_;
+  Bytes strings_;
+  BulkVector<std::uint32_t> offsets_;
   const Records* base_;
   TypeId first_own_;
   std::uint32_t first_own_string_;

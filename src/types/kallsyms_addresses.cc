@@ -30,7 +30,7 @@ std::size_t entry_size(AddressEncoding encoding) {
 /// Bytes in which the entries are searched: those behind the token index, or those before the
 /// number of symbols.
 struct Region {
-  std::vector<std::byte> bytes;
+  BulkVector<std::byte> bytes;
   VirtAddr start;
   bool behind_index = false;
 };
@@ -42,12 +42,17 @@ struct Candidate {
   VirtAddr base;
 };
 
+/// Of the entries and the base behind them. As long as scripts/kallsyms.c writes a base, it aligns
+/// both to 8 bytes.
+std::size_t whole_size(AddressEncoding encoding, std::uint32_t count) {
+  const std::size_t size = entry_size(encoding) * count;
+  return has_base(encoding) ? align_up(size, kBaseSize) + kBaseSize : size;
+}
+
 std::optional<Candidate> candidate_at(const Region& region, std::size_t gap,
                                       AddressEncoding encoding, std::uint32_t count) {
   Candidate candidate{encoding, gap, VirtAddr()};
-  const std::size_t size = entry_size(encoding) * count;
-  // As long as scripts/kallsyms.c writes a base, it aligns the entries and the base to 8 bytes.
-  const std::size_t whole = has_base(encoding) ? align_up(size, kBaseSize) + kBaseSize : size;
+  const std::size_t whole = whole_size(encoding, count);
   if (whole + gap > region.bytes.size()) return std::nullopt;
   if (!region.behind_index) candidate.entries = region.bytes.size() - gap - whole;
   if (has_base(encoding)) {
@@ -202,7 +207,7 @@ class Prover {
 };
 
 Region region_behind(const paging::AddressSpace& space, VirtAddr start, std::size_t size) {
-  Region region{std::vector<std::byte>(size), start, true};
+  Region region{BulkVector<std::byte>(size), start, true};
   region.bytes.resize(space.read(start, region.bytes).count);
   return region;
 }
@@ -263,6 +268,21 @@ Result<KallsymsAddresses> find_addresses(const paging::AddressSpace& space,
           ? nearest->text
           : fmt::format("no addresses that ascend behind the token index at {:#x} or before {:#x}",
                         tokens.index.value, names.num_syms.value));
+}
+
+Result<KallsymsAddresses> read_addresses(const paging::AddressSpace& space,
+                                         std::span<const paging::Mapping> image,
+                                         const NameArea& names, const Landmarks& landmarks,
+                                         const KallsymsAddresses& known) {
+  Region region = region_behind(space, known.offsets, whole_size(known.encoding, names.count));
+  region.behind_index = known.behind_index;
+  const auto candidate = candidate_at(region, 0, known.encoding, names.count);
+  auto result = candidate ? decode_all(region, *candidate, names.count) : std::nullopt;
+  if (!result) return fail("kallsyms: no addresses at {:#x}", known.offsets.value);
+  auto proof = Prover(space, image, names, landmarks).prove(result->values);
+  if (!proof) return fail("kallsyms: {}", proof.error().text);
+  result->proof = std::move(*proof);
+  return std::move(*result);
 }
 
 }  // namespace engram::types

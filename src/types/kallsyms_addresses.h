@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/bulk.h"
 #include "base/result.h"
 #include "paging/address_space.h"
 #include "types/kallsyms.h"
@@ -23,12 +24,12 @@ namespace engram::types {
 
 struct KallsymsAddresses {
   AddressEncoding encoding = AddressEncoding::base_relative;
-  VirtAddr offsets;              ///< where the entries lie
-  VirtAddr relative_base;        ///< 0 for encodings without one
-  bool behind_index = false;     ///< the layout of 6.4 and later
-  std::vector<VirtAddr> values;  ///< one a symbol
-  std::uint32_t descents = 0;    ///< values below the one before: none in an undamaged kernel
-  std::string proof;             ///< what speaks for this encoding
+  VirtAddr offsets;             ///< where the entries lie
+  VirtAddr relative_base;       ///< 0 for encodings without one
+  bool behind_index = false;    ///< the layout of 6.4 and later
+  BulkVector<VirtAddr> values;  ///< one a symbol
+  std::uint32_t descents = 0;   ///< values below the one before: none in an undamaged kernel
+  std::string proof;            ///< what speaks for this encoding
 };
 
 [[nodiscard]] const char* to_string(AddressEncoding encoding);
@@ -41,5 +42,14 @@ struct KallsymsAddresses {
                                                        const TokenTable& tokens,
                                                        const NameArea& names,
                                                        const Landmarks& landmarks);
+
+/// The addresses whose place, encoding and layout `known` gives; they are decoded and proven as by
+/// find_addresses().
+/// Errors: they cannot be read, do not ascend, or do not prove right.
+[[nodiscard]] Result<KallsymsAddresses> read_addresses(const paging::AddressSpace& space,
+                                                       std::span<const paging::Mapping> image,
+                                                       const NameArea& names,
+                                                       const Landmarks& landmarks,
+                                                       const KallsymsAddresses& known);
 
 }  // namespace engram::types

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 
+#include "types/name_hash.h"
+
 namespace engram::types {
 namespace {
 
-constexpr std::size_t kBlock = 256;  ///< names a marker
+constexpr std::size_t kBlock = kNamesPerMarker;
 
 /// Bytes that one compressed name takes at most: two for its length and one a token, of which no
 /// name has more than characters (KSYM_NAME_LEN). At least: one and one.
@@ -126,6 +128,7 @@ std::optional<NameArea> find_area(Bytes bytes, VirtAddr markers_at,
       area.names = start + at;
       area.markers = markers_at;
       area.count = count;
+      area.blocks.assign(markers.begin(), markers.end());
       area.first = at;
       area.size = *end - at;
       return area;
@@ -153,7 +156,7 @@ std::optional<NameArea> try_run(const paging::AddressSpace& space, Bytes window,
   const std::size_t most = markers.back() + kSlack;
   if (budget.bytes < most) return std::nullopt;
   budget.bytes -= most;
-  std::vector<std::byte> bytes = read_before(space, at, most);
+  BulkVector<std::byte> bytes = read_before(space, at, most);
   const std::size_t least =
       std::max(kLeastMarkers, markers.size() - std::min(markers.size(), kMostOverrun));
   for (std::size_t count = markers.size(); count >= least; --count) {
@@ -165,43 +168,6 @@ std::optional<NameArea> try_run(const paging::AddressSpace& space, Bytes window,
   }
   return std::nullopt;
 }
-
-/// Tokens in a form that is copied without a branch on their length.
-class Expander {
- public:
-  explicit Expander(const TokenTable& tokens) : tokens_(tokens) {
-    for (std::size_t code = 0; code < short_.size(); ++code) {
-      const std::string_view token = tokens.token(static_cast<std::uint8_t>(code));
-      length_[code] = static_cast<std::uint16_t>(token.size());
-      token.copy(short_[code].data(), kShort);
-    }
-  }
-
-  /// The text, valid until the next call; nothing if it exceeds kLongestName.
-  std::optional<std::string_view> expand(Bytes codes) {
-    std::size_t size = 0;
-    for (const std::byte byte : codes) {
-      const auto code = std::to_integer<std::uint8_t>(byte);
-      const std::size_t length = length_[code];
-      if (length > kLongestName - size) return std::nullopt;
-      if (length <= kShort) {
-        std::memcpy(text_.data() + size, short_[code].data(), kShort);
-      } else {
-        tokens_.token(code).copy(text_.data() + size, length);
-      }
-      size += length;
-    }
-    return std::string_view(text_.data(), size);
-  }
-
- private:
-  static constexpr std::size_t kShort = 16;
-
-  const TokenTable& tokens_;
-  std::array<std::array<char, kShort>, 256> short_{};
-  std::array<std::uint16_t, 256> length_{};
-  std::array<char, kLongestName + kShort> text_{};
-};
 
 constexpr std::string_view kLandmarkNames[] = {
     "_text",         "_stext", "_etext",       "_sinittext",
@@ -218,9 +184,13 @@ void note_landmark(Landmarks& landmarks, std::string_view name, std::uint32_t in
 
 }  // namespace
 
-std::vector<std::byte> read_before(const paging::AddressSpace& space, VirtAddr end,
-                                   std::size_t limit) {
-  std::vector<std::byte> bytes(std::min<std::uint64_t>(limit, end.value));
+std::string_view landmark_name(Landmark landmark) {
+  return kLandmarkNames[static_cast<std::size_t>(landmark)];
+}
+
+BulkVector<std::byte> read_before(const paging::AddressSpace& space, VirtAddr end,
+                                  std::size_t limit) {
+  BulkVector<std::byte> bytes(std::min<std::uint64_t>(limit, end.value));
   const VirtAddr start = end - bytes.size();
   std::size_t kept = 0;
   while (kept < bytes.size()) {
@@ -238,7 +208,7 @@ Result<NameArea> find_names(const paging::AddressSpace& space, VirtAddr table) {
   std::optional<MarkerRun> longest;
   VirtAddr longest_at;
   for (const std::size_t limit : kMarkerWindows) {
-    const std::vector<std::byte> window = read_before(space, table, limit);
+    const BulkVector<std::byte> window = read_before(space, table, limit);
     const VirtAddr start = table - window.size();
     for (const unsigned size : {4U, 8U}) {
       for (const MarkerRun& run : find_marker_runs(window, start, size)) {
@@ -263,36 +233,103 @@ Result<NameArea> find_names(const paging::AddressSpace& space, VirtAddr table) {
       table.value, longest->count, longest_at.value);
 }
 
-Result<Landmarks> expand_names(Bytes compressed, std::uint32_t count, const TokenTable& tokens,
-                               VirtAddr place, SymbolTable::Builder& symbols) {
-  Landmarks landmarks;
-  Expander expander(tokens);
-  // Tokens save about half; an estimate that is too low costs a copy, no more.
-  symbols.reserve(std::min(count, kMostSymbols),
-                  std::min(compressed.size() / 2 * 5, kMostNameText));
+Result<NameArea> read_names(const paging::AddressSpace& space, NameArea known) {
+  const bool is_possible = known.count != 0 && known.count <= kMostSymbols &&
+                           known.size <= kMostNameBytes &&
+                           (known.marker_size == 4 || known.marker_size == 8);
+  if (!is_possible) return fail("kallsyms: {} names of {} bytes", known.count, known.size);
+  const auto read = [&](VirtAddr from, MutableBytes to) -> Result<void> {
+    if (const auto done = space.read_exact(from, to); !done)
+      return fail("kallsyms: {}", paging::to_string(done.error()));
+    return {};
+  };
+  std::uint32_t count = 0;
+  ENGRAM_CHECK(read(known.num_syms, std::as_writable_bytes(std::span(&count, 1))));
+  if (count != known.count) {
+    return fail("kallsyms: {} symbols at {:#x}, expected {}", count, known.num_syms.value,
+                known.count);
+  }
+  known.first = 0;
+  known.bytes.resize(known.size);
+  ENGRAM_CHECK(read(known.names, known.bytes));
+  const std::size_t blocks = (std::size_t{count} - 1) / kBlock + 1;
+  std::vector<std::byte> markers(blocks * known.marker_size);
+  ENGRAM_CHECK(read(known.markers, markers));
+  known.blocks.resize(blocks);
+  for (std::size_t i = 0; i < blocks; ++i) {
+    known.blocks[i] =
+        static_cast<std::uint32_t>(load_marker(markers, i * known.marker_size, known.marker_size));
+  }
+  return known;
+}
+
+NameReader::NameReader(Bytes compressed, const TokenTable& tokens)
+    : compressed_(compressed), tokens_(tokens) {
+  for (std::size_t code = 0; code < short_.size(); ++code) {
+    const std::string_view token = tokens.token(static_cast<std::uint8_t>(code));
+    length_[code] = static_cast<std::uint16_t>(token.size());
+    token.copy(short_[code].data(), kShort);
+  }
+}
+
+bool NameReader::skip(std::size_t& at) const {
+  const auto length = length_at(compressed_, at);
+  if (length) at += length->header + length->tokens;
+  return length.has_value();
+}
+
+Result<std::string_view, const char*> NameReader::next(std::size_t& at, Text& into) const {
+  using Wrong = tl::unexpected<const char*>;
+  constexpr const char* kWrongText = "expected a type and 1 to 2047 characters";
+  static_assert(kLongestName == 2048);
+  const auto length = length_at(compressed_, at);
+  if (!length) return Wrong("empty, or longer than the names are");
+  std::size_t size = 0;
+  for (const std::byte byte : compressed_.subspan(at + length->header, length->tokens)) {
+    const auto code = std::to_integer<std::uint8_t>(byte);
+    const std::size_t more = length_[code];
+    if (more > kLongestName - size) return Wrong(kWrongText);
+    if (more <= kShort) {
+      std::memcpy(into.data() + size, short_[code].data(), kShort);
+    } else {
+      tokens_.token(code).copy(into.data() + size, more);
+    }
+    size += more;
+  }
+  if (size < 2) return Wrong(kWrongText);
+  at += length->header + length->tokens;
+  return std::string_view(into.data(), size);
+}
+
+std::uint32_t name_number(std::string_view name, std::uint64_t seed) {
+  return static_cast<std::uint32_t>(name_hash(name, seed) >> 32U);
+}
+
+Result<NameNumbers> number_names(const NameArea& names, const TokenTable& tokens,
+                                 std::uint64_t seed) {
+  NameNumbers result;
+  result.seed = seed;
+  result.values.resize(std::min(names.count, kMostSymbols));
+  const NameReader reader(names.compressed(), tokens);
+  NameReader::Text scratch;
   std::size_t at = 0;
   std::size_t text_size = 0;
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const auto length = length_at(compressed, at);
-    if (!length) {
-      return fail("kallsyms: name {} of {} at {:#x}: empty, or longer than the names are", i, count,
-                  place.value + at);
-    }
-    const auto text = expander.expand(compressed.subspan(at + length->header, length->tokens));
-    if (!text || text->size() < 2) {
-      return fail("kallsyms: name {} of {} at {:#x}: expected a type and 1 to {} characters", i,
-                  count, place.value + at, kLongestName - 1);
+  for (std::uint32_t i = 0; i < result.values.size(); ++i) {
+    const auto text = reader.next(at, scratch);
+    if (!text) {
+      return fail("kallsyms: name {} of {} at {:#x}: {}", i, names.count, names.names.value + at,
+                  text.error());
     }
     text_size += text->size();
-    const std::string_view name = text->substr(1);
-    if (text_size > kMostNameText || !symbols.add(name, VirtAddr(), text->front())) {
-      return fail("kallsyms: name {} of {} at {:#x}: the names exceed {} bytes", i, count,
-                  place.value + at, kMostNameText);
+    if (text_size > kMostNameText) {
+      return fail("kallsyms: name {} of {} at {:#x}: the names exceed {} bytes", i, names.count,
+                  names.names.value + at, kMostNameText);
     }
-    note_landmark(landmarks, name, i);
-    at += length->header + length->tokens;
+    const std::string_view name = text->substr(1);
+    result.values[i] = name_number(name, seed);
+    note_landmark(result.landmarks, name, i);
   }
-  return landmarks;
+  return result;
 }
 
 }  // namespace engram::types

@@ -8,6 +8,7 @@
 #include <optional>
 #include <tuple>
 
+#include "types/kallsyms_source.h"
 #include "types/kallsyms_tokens.h"
 #include "types/test_kallsyms.h"
 
@@ -110,7 +111,7 @@ std::string error_of(const Image& image) {
   return found ? "found" : found.error().text;
 }
 
-std::vector<TestSymbol> list_of(const SymbolTable::Builder& symbols) {
+std::vector<TestSymbol> list_of(const SymbolTable& symbols) {
   std::vector<TestSymbol> list;
   for (const Symbol& symbol : symbols.symbols()) {
     list.push_back({std::string(symbols.name(symbol)), symbol.type, symbol.address.value});
@@ -220,7 +221,7 @@ TEST(Kallsyms, FunctionsOnly) {
   expect_found(image, found);
   ASSERT_TRUE(found);
   EXPECT_THAT(found->description, HasSubstr("there is no linux_banner"));
-  const SymbolTable table = std::move(found->symbols).build();
+  const SymbolTable& table = found->symbols;
   EXPECT_TRUE(table.find(VirtAddr(kText + 0xffff)));
   EXPECT_FALSE(table.find(VirtAddr(kText + 0x10000)));
   EXPECT_TRUE(table.find(VirtAddr(kText + 0x11fff)));
@@ -230,7 +231,7 @@ TEST(Kallsyms, FunctionsOnly) {
 TEST(Kallsyms, TheKernelEndsAtEnd) {
   auto found = find(modern_image());
   ASSERT_TRUE(found);
-  const SymbolTable table = std::move(found->symbols).build();
+  const SymbolTable& table = found->symbols;
   const auto last = table.find(VirtAddr(kEnd - 1));
   ASSERT_TRUE(last);
   EXPECT_EQ(table.name(*last->symbol), "init_task");
@@ -397,6 +398,126 @@ TEST(KallsymsTokens, DigitsAreFoundAtEveryPlace) {
     EXPECT_EQ(find_digit_tokens(bytes, at), at);
     EXPECT_EQ(find_digit_tokens(bytes, at + 1), std::nullopt);
     EXPECT_EQ(find_digit_tokens(Bytes(bytes).first(at + kDigitTokens.size() - 1), 0), std::nullopt);
+  }
+}
+
+Result<Kallsyms> reopen(const Machine& machine, KallsymsRecord record) {
+  Diagnostics diagnostics;
+  return reopen_kallsyms(machine.space(), machine.image(), std::move(record), diagnostics);
+}
+
+KallsymsRecord copy_of(const KallsymsRecord& record) {
+  return {record.fixed, record.numbers};
+}
+
+/// The slow twin of look-ups by name: the first symbol of the list that has it.
+std::optional<std::uint64_t> first_of(const std::vector<TestSymbol>& list, std::string_view name) {
+  const auto found = std::find_if(list.begin(), list.end(),
+                                  [&](const TestSymbol& one) { return one.name == name; });
+  if (found == list.end()) return std::nullopt;
+  return found->address;
+}
+
+TEST(Kallsyms, NamesAreFoundWithoutTheListAndWithIt) {
+  const Image image = modern_image();
+  const auto found = find(image);
+  ASSERT_TRUE(found);
+  // The first look-ups ask the compressed names, all later ones an index.
+  for (const TestSymbol& symbol : image.symbols) {
+    const auto address = found->symbols.address_of(symbol.name);
+    ASSERT_TRUE(address) << symbol.name;
+    EXPECT_EQ(address->value, first_of(image.symbols, symbol.name));
+    const auto again = found->source->address_of(symbol.name);
+    EXPECT_EQ(again, address) << symbol.name;
+  }
+  EXPECT_FALSE(find(image)->symbols.address_of("no such symbol"));
+  EXPECT_FALSE(find(image)->symbols.address_of(""));
+}
+
+TEST_P(EveryLayout, IsReopenedAsItWasFound) {
+  const auto [layout, encoding, marker_size, more] = GetParam();
+  const bool percpu =
+      encoding == AddressEncoding::absolute || encoding == AddressEncoding::absolute_percpu;
+  const Recipe recipe{.layout = layout, .encoding = encoding, .marker_size = marker_size};
+  const Image image(recipe, kernel_symbols(percpu, 1500 + more));
+  const Machine machine(image.sections());
+  const auto found = find(machine);
+  ASSERT_TRUE(found);
+  const auto again = reopen(machine, record_of(*found));
+  expect_found(image, again);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->description, found->description);
+  EXPECT_EQ(again->relative_base, found->relative_base);
+  for (const std::size_t i : {std::size_t{0}, image.symbols.size() / 2, image.symbols.size() - 1}) {
+    EXPECT_EQ(again->symbols.address_of(image.symbols[i].name),
+              found->symbols.address_of(image.symbols[i].name));
+  }
+}
+
+TEST(Kallsyms, AnImageThatHasChangedIsNotReopened) {
+  const Image original = modern_image();
+  const auto found = find(original);
+  ASSERT_TRUE(found);
+  const KallsymsRecord record = record_of(*found);
+  const auto& written = original.written;
+  for (std::size_t at = written.num_syms; at < written.token_index + 512; ++at) {
+    // All of the parts but the names, of which some.
+    if (at > written.names + 300 && at + 300 < written.markers && at % 64 != 0) continue;
+    Image image = original;
+    image.poke(at, static_cast<std::uint8_t>(image.written.bytes[at]) ^ 0x10U);
+    const Machine machine(image.sections());
+    const auto again = reopen(machine, copy_of(record));
+    // Bytes between the parts belong to none, and not every token is used.
+    if (again) expect_found(original, again);
+    const auto anew = find(machine);
+    if (!anew || list_of(anew->symbols) != original.symbols) {
+      EXPECT_FALSE(again) << at;
+    }
+  }
+}
+
+TEST(Kallsyms, AddressesAreReadAnew) {
+  Image image = modern_image();
+  const auto found = find(image);
+  ASSERT_TRUE(found);
+  image.poke(image.address_entry(700), std::int32_t{-1});
+  image.symbols[700].address = kText;
+  expect_found(image, reopen(Machine(image.sections()), record_of(*found)));
+}
+
+TEST(Kallsyms, NoRecordMakesUpASymbol) {
+  const Image image = modern_image();
+  const Machine machine(image.sections());
+  const auto found = find(machine);
+  ASSERT_TRUE(found);
+  const KallsymsRecord record = record_of(*found);
+  std::size_t refused = 0;
+  for (std::size_t at = 0; at < sizeof record.fixed; ++at) {
+    for (const unsigned change : {0x01U, 0x08U, 0x80U, 0xffU}) {
+      KallsymsRecord forged = copy_of(record);
+      auto* const bytes = reinterpret_cast<unsigned char*>(&forged.fixed);
+      bytes[at] = static_cast<unsigned char>(bytes[at] ^ change);
+      const auto again = reopen(machine, std::move(forged));
+      if (!again) ++refused;
+      if (again) {
+        EXPECT_EQ(list_of(again->symbols), image.symbols) << at;
+      }
+    }
+  }
+  EXPECT_GT(refused, sizeof record.fixed * 2);
+  KallsymsRecord shorter = copy_of(record);
+  shorter.numbers.pop_back();
+  EXPECT_FALSE(reopen(machine, std::move(shorter)));
+  // With other numbers, a name is not found or has its address all the same.
+  KallsymsRecord mixed = copy_of(record);
+  std::reverse(mixed.numbers.begin(), mixed.numbers.end());
+  const auto again = reopen(machine, std::move(mixed));
+  ASSERT_TRUE(again);
+  for (const TestSymbol& symbol : image.symbols) {
+    const auto address = again->source->address_of(symbol.name);
+    if (address) {
+      EXPECT_EQ(address->value, first_of(image.symbols, symbol.name));
+    }
   }
 }
 

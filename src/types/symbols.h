@@ -4,13 +4,17 @@
 
 // A kernel's symbols: names, addresses and types, looked up either way.
 
+#include <atomic>
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/bulk.h"
 #include "base/units.h"
 
 namespace engram::types {
@@ -29,8 +33,11 @@ struct Location {
   std::uint64_t offset = 0;
 };
 
+class SymbolSource;
+
 /// Symbols in the order in which the kernel lists them; no name is dropped because another has it,
-/// too. Immutable once built, and then safe to share between threads.
+/// too. Immutable once built, and then safe to share between threads: what look-ups need is made
+/// by the first that needs it.
 class SymbolTable {
  public:
   class Builder {
@@ -42,17 +49,12 @@ class SymbolTable {
     /// A name is cut at 65,535 bytes. False, and nothing is added, when the names exceed 4 GiB in
     /// all.
     bool add(std::string_view name, VirtAddr address, char type, std::uint16_t module = 0);
-    /// For decoders that learn a symbol's address after its name; `index` counts calls of add().
-    void set_address(std::size_t index, VirtAddr address) { symbols_[index].address = address; }
     /// The addresses in [start, end) belong to `module`, which may have several such ranges. For
     /// find(VirtAddr): a symbol does not reach out of its range.
     void add_range(VirtAddr start, VirtAddr end, std::uint16_t module = 0);
     void reserve(std::size_t symbols, std::size_t text_bytes);
 
     [[nodiscard]] std::span<const Symbol> symbols() const { return symbols_; }
-    [[nodiscard]] std::string_view name(const Symbol& symbol) const {
-      return std::string_view(text_).substr(symbol.name_offset, symbol.name_length);
-    }
 
     SymbolTable build() &&;
 
@@ -63,21 +65,29 @@ class SymbolTable {
       std::uint16_t module = 0;
     };
 
-    std::string text_;
+    BulkString text_;
     std::vector<std::string> modules_;
-    std::vector<Symbol> symbols_;
+    BulkVector<Symbol> symbols_;
     std::vector<Range> ranges_;
   };
 
-  SymbolTable() = default;
+  SymbolTable();
+  /// The symbols of `source`: address_of() asks it for a few, everything else has all of them
+  /// decoded.
+  explicit SymbolTable(std::shared_ptr<const SymbolSource> source);
+  SymbolTable(const SymbolTable&) = delete;
+  SymbolTable& operator=(const SymbolTable&) = delete;
+  SymbolTable(SymbolTable&&) noexcept;
+  SymbolTable& operator=(SymbolTable&&) noexcept;
+  ~SymbolTable();
 
-  [[nodiscard]] std::span<const Symbol> symbols() const { return symbols_; }
+  [[nodiscard]] std::span<const Symbol> symbols() const { return lists().symbols_; }
   [[nodiscard]] std::string_view name(const Symbol& symbol) const {
-    return std::string_view(text_).substr(symbol.name_offset, symbol.name_length);
+    return std::string_view(lists().text_).substr(symbol.name_offset, symbol.name_length);
   }
   /// Empty for the kernel itself.
   [[nodiscard]] std::string_view module_name(const Symbol& symbol) const {
-    return modules_[symbol.module];
+    return lists().modules_[symbol.module];
   }
 
   /// The first symbol of the kernel itself with this name, else the first of any module.
@@ -103,21 +113,30 @@ class SymbolTable {
     std::uint32_t index_plus_1 = 0;
   };
 
-  void index_names();
-  void insert_name(std::size_t index, std::uint64_t hash);
-  void index_addresses();
-  void index_ranges();
+  struct State;
+
+  [[nodiscard]] const Builder& lists() const;
+  void index_names() const;
+  void insert_name(std::size_t index, std::uint64_t hash) const;
+  void index_addresses() const;
   [[nodiscard]] bool reaches(const Symbol& symbol, VirtAddr address) const;
 
-  std::string text_;
-  std::vector<std::string> modules_{std::string()};
-  std::vector<Symbol> symbols_;
-  std::vector<std::uint32_t>
-      by_address_;                 ///< indices of symbols_, sorted by address, then by index
-  std::vector<NameSlot> by_name_;  ///< open addressing; its size is 0 or a power of two
-  std::uint64_t hash_seed_ = 0;
-  std::vector<Range> ranges_;    ///< sorted by start
-  std::vector<bool> has_range_;  ///< by module
+  std::unique_ptr<State> state_;
+};
+
+/// Where symbols come from that are not decoded before somebody asks. All of them are the kernel's
+/// own. Safe to share between threads.
+class SymbolSource {
+ public:
+  SymbolSource() = default;
+  SymbolSource(const SymbolSource&) = delete;
+  SymbolSource& operator=(const SymbolSource&) = delete;
+  virtual ~SymbolSource() = default;
+
+  /// Of the first symbol with this name. Costs a pass over one number a symbol.
+  [[nodiscard]] virtual std::optional<VirtAddr> address_of(std::string_view name) const = 0;
+  /// All of them, in order, and their ranges.
+  virtual void decode(SymbolTable::Builder& into) const = 0;
 };
 
 }  // namespace engram::types

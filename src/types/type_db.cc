@@ -11,6 +11,7 @@
 #include "types/btf_layout.h"
 #include "types/btf_records.h"
 #include "types/member_path.h"
+#include "types/name_hash.h"
 #include "types/name_index.h"
 
 namespace engram::types {
@@ -106,7 +107,7 @@ struct TypeDb::State {
   [[nodiscard]] std::optional<std::uint64_t> size_of(TypeId type) const;
   [[nodiscard]] Member member(const btf_type& structure, std::uint32_t index) const;
   [[nodiscard]] std::optional<Member> search(const Member& at, std::string_view name,
-                                             std::uint32_t& budget) const;
+                                             std::uint32_t& budget, std::uint32_t depth = 0) const;
   [[nodiscard]] std::optional<Member> element(const Member& at, std::uint64_t index) const;
 };
 
@@ -116,6 +117,10 @@ TypeDb& TypeDb::operator=(TypeDb&&) noexcept = default;
 TypeDb::~TypeDb() = default;
 
 Result<TypeDb> TypeDb::from_btf(Bytes blob, const TypeDb* base) {
+  return from_btf(BulkVector<std::byte>(blob.begin(), blob.end()), base);
+}
+
+Result<TypeDb> TypeDb::from_btf(BulkVector<std::byte> blob, const TypeDb* base) {
   const State* continued = base != nullptr ? base->state_.get() : nullptr;
   btf::Base limits;
   if (continued != nullptr) {
@@ -129,9 +134,23 @@ Result<TypeDb> TypeDb::from_btf(Bytes blob, const TypeDb* base) {
   ENGRAM_CHECK(btf::check_nesting(sections, limits, checked));
   const bool marked =
       checked.marks_signed_enums || (continued != nullptr && continued->marks_signed_enums);
-  btf::Records records(sections, std::move(checked),
+  btf::Records records(std::move(blob), sections, std::move(checked),
                        continued != nullptr ? &continued->types : nullptr);
   return TypeDb(std::make_unique<State>(std::move(records), continued, marked));
+}
+
+Result<TypeDb> TypeDb::from_known_btf(BulkVector<std::byte> blob, const Record& known) {
+  if (digest(blob, known.seed) != known.content) return from_btf(std::move(blob));
+  ENGRAM_TRY(const btf::Sections sections, btf::find_sections(blob));
+  ENGRAM_TRY(btf::Checked checked, btf::check_borders(sections));
+  const bool marked = checked.marks_signed_enums;
+  btf::Records records(std::move(blob), sections, std::move(checked), nullptr);
+  return TypeDb(std::make_unique<State>(std::move(records), nullptr, marked));
+}
+
+TypeDb::Record TypeDb::record() const {
+  const std::uint64_t seed = random_seed();
+  return {seed, digest(state_->types.blob(), seed)};
 }
 
 const NameIndex& TypeDb::State::index(Kind kind) const {
@@ -201,10 +220,10 @@ TypeId TypeDb::resolve(TypeId type) const {
   return state_->types.resolve(type);
 }
 
-/// Ends: check_nesting() lets nothing in that contains itself.
+/// Nothing behind a chain longer than check_nesting() lets in.
 std::optional<std::uint64_t> TypeDb::State::size_of(TypeId type) const {
   std::uint64_t count = 1;
-  for (;;) {
+  for (std::uint32_t step = 0; step <= btf::kNestingLimit; ++step) {
     const btf_type& record = types[types.resolve(type)];
     switch (btf::kind_of(record.info)) {
       case BTF_KIND_INT:
@@ -231,6 +250,7 @@ std::optional<std::uint64_t> TypeDb::State::size_of(TypeId type) const {
         return std::nullopt;
     }
   }
+  return std::nullopt;
 }
 
 std::optional<std::uint64_t> TypeDb::size_of(TypeId type) const {
@@ -308,7 +328,8 @@ Member TypeDb::State::member(const btf_type& structure, std::uint32_t index) con
 
 /// The member of this name of the structure at `at`, members of its anonymous structures included.
 std::optional<Member> TypeDb::State::search(const Member& at, std::string_view name,
-                                            std::uint32_t& budget) const {
+                                            std::uint32_t& budget, std::uint32_t depth) const {
+  if (depth > btf::kNestingLimit) return std::nullopt;  // check_nesting() lets none in
   const btf_type& structure = types[types.resolve(at.type)];
   if (!btf::is_struct_or_union(btf::kind_of(structure.info))) return std::nullopt;
   for (std::uint32_t i = 0; i < btf::count_of(structure.info) && budget != 0; ++i, --budget) {
@@ -317,8 +338,7 @@ std::optional<Member> TypeDb::State::search(const Member& at, std::string_view n
     Member found = member(structure, i);
     found.bit_offset += at.bit_offset;
     if (!own_name.empty()) return found;
-    // At most kNestingLimit deep.
-    if (auto inner = search(found, name, budget)) return inner;
+    if (auto inner = search(found, name, budget, depth + 1)) return inner;
     if (budget == 0) break;
   }
   return std::nullopt;

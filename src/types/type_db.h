@@ -6,7 +6,7 @@
 //
 // In:     a BTF blob (Linux; other sources of types get a maker of their own).
 // Out:    TypeDb: structures, members by path, sizes, enumerators.
-// Owner:  TypeDb owns a copy of the blob and all that is decoded from it.
+// Owner:  TypeDb owns the blob, or a copy of it, and all that is decoded from it.
 // Errors: Error from makers (names the offset and what was expected); look-ups return nothing for
 // "no such".
 //
@@ -19,7 +19,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/bulk.h"
 #include "base/bytes.h"
+#include "base/digest.h"
 #include "base/result.h"
 
 namespace engram::types {
@@ -72,7 +74,23 @@ class TypeDb {
   /// or nesting is endless. Bytes behind the length that the blob's header declares are ignored.
   /// Errors: the first thing wrong, with its type number, its offset in the blob and what was
   /// expected; a base that is a module's BTF itself.
+  static Result<TypeDb> from_btf(BulkVector<std::byte> blob, const TypeDb* base = nullptr);
+  /// The same of a copy.
   static Result<TypeDb> from_btf(Bytes blob, const TypeDb* base = nullptr);
+
+  /// What a blob that passed every check is known by.
+  struct Record {
+    std::uint64_t seed = 0;
+    Digest content;
+  };
+  /// Of the kernel's own BTF that this was made of.
+  [[nodiscard]] Record record() const;
+  /// A kernel's own BTF. If it is what `known` was made of, without the checks that it passed then.
+  /// Where records and strings begin and end is checked all the same, and look-ups are bounded
+  /// whatever is in them: with a record that was not made by record() they give wrong answers and
+  /// do nothing worse.
+  /// Errors: those of from_btf().
+  static Result<TypeDb> from_known_btf(BulkVector<std::byte> blob, const Record& known);
 
   TypeDb(const TypeDb&) = delete;
   TypeDb& operator=(const TypeDb&) = delete;

@@ -39,10 +39,10 @@ struct Types {
 /// The first blob that decodes and describes a Linux kernel.
 std::optional<Types> decode(std::vector<types::BtfBlob> blobs, std::string_view where,
                             Diagnostics& diagnostics) {
-  for (const auto& blob : blobs) {
-    auto db = types::TypeDb::from_btf(blob.bytes);
+  for (auto& blob : blobs) {
     const auto text =
         fmt::format("BTF of {} bytes at 0x{:x} ({})", blob.bytes.size(), blob.address, where);
+    auto db = types::TypeDb::from_btf(std::move(blob.bytes));
     if (!db) {
       diagnostics.add(Level::warning, "types", text + ": " + db.error().text, blob.address);
     } else if (!db->find_struct("task_struct")) {
@@ -104,7 +104,7 @@ Result<std::unique_ptr<LinuxKernel>> LinuxKernel::find(const image::Image& image
       return false;
     }
     auto symbols_source = fmt::format("kallsyms, {}", encoding_name(kallsyms->encoding));
-    auto symbols = std::move(kallsyms->symbols).build();
+    auto& symbols = kallsyms->symbols;
     // A candidate that maps the image is good enough to go on with: the kernel half may still be
     // damaged.
     const auto own = kernel_root(image.memory(), found, symbols);
