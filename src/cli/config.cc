@@ -62,15 +62,23 @@ Result<void> set_history(Config& config, const toml::node& value, const Place& p
   return {};
 }
 
+Result<void> set_cache(Config& config, const toml::node& value, const Place& place) {
+  const auto enabled = value.value_exact<bool>();
+  if (!enabled) return place.expected("enabled", "true or false");
+  config.cache_enabled = *enabled;
+  return {};
+}
+
 struct Key {
   std::string_view section, name;
   Result<void> (*set)(Config& config, const toml::node& value, const Place& place);
 };
 
-constexpr std::array<Key, 3> kKeys{{
+constexpr std::array<Key, 4> kKeys{{
     {"output", "format", set_format},
     {"database", "diagnostics_max_entries", set_diagnostics},
     {"shell", "history", set_history},
+    {"cache", "enabled", set_cache},
 }};
 
 /// "a, b"
@@ -101,6 +109,15 @@ Result<void> set_section(Config& config, const std::string& path, std::string_vi
   return {};
 }
 
+/// In the folder that `variable` names, else in that of the user's home.
+std::string own_folder(const char* variable, const char* below_home) {
+  const char* folder = std::getenv(variable);
+  if (folder != nullptr && folder[0] == '/') return std::string(folder) + "/engram";
+  const char* home = std::getenv("HOME");
+  if (home == nullptr || home[0] != '/') return {};
+  return std::string(home) + below_home + "/engram";
+}
+
 }  // namespace
 
 Result<Config> read_config(const std::string& path) {
@@ -126,11 +143,11 @@ Result<Config> read_config(const std::string& path) {
 }
 
 std::string config_folder() {
-  const char* config = std::getenv("XDG_CONFIG_HOME");
-  if (config != nullptr && config[0] == '/') return std::string(config) + "/engram";
-  const char* home = std::getenv("HOME");
-  if (home == nullptr || home[0] != '/') return {};
-  return std::string(home) + "/.config/engram";
+  return own_folder("XDG_CONFIG_HOME", "/.config");
+}
+
+std::string cache_folder() {
+  return own_folder("XDG_CACHE_HOME", "/.cache");
 }
 
 }  // namespace engram::cli

@@ -12,6 +12,9 @@
 //
 //   [shell]
 //   history = "/home/me/engram"      # the file of the shell's history; "": none is kept
+//
+//   [cache]
+//   enabled = false                  # nothing is kept of an image for the next query
 
 #include <cstdint>
 #include <optional>
@@ -26,6 +29,7 @@ struct Config {
   std::optional<std::string> format;
   std::optional<std::uint64_t> diagnostics_max_entries;
   std::optional<std::string> history;
+  std::optional<bool> cache_enabled;
 };
 
 /// Errors: "PATH:LINE: ...": it cannot be read, is not TOML, has a key that there is not, or a
@@ -35,5 +39,7 @@ Result<Config> read_config(const std::string& path);
 /// $XDG_CONFIG_HOME/engram, or the same below ~/.config; empty if neither is known.
 /// (XDG Base Directory Specification 0.8)
 [[nodiscard]] std::string config_folder();
+/// The same of $XDG_CACHE_HOME and ~/.cache.
+[[nodiscard]] std::string cache_folder();
 
 }  // namespace engram::cli

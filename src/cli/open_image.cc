@@ -68,6 +68,9 @@ void add_image_arguments(CLI::App& command, ImageSource& source) {
       ->type_name("FOLDER")
       ->expected(1)
       ->check(CLI::ExistingDirectory);
+  command.add_flag("--no-cache", source.no_cache,
+                   "Neither keep what is found in the image for the next query, in "
+                   "~/.cache/engram, nor use what was kept");
 }
 
 namespace {
@@ -92,19 +95,20 @@ Result<Config> config_of(const ImageSource& source) {
 }
 
 Result<std::unique_ptr<kernel::Session>> make_session(const ImageSource& source,
-                                                      const Console& console) {
+                                                      const Console& console,
+                                                      kernel::SessionOptions options) {
   if (source.live) {
     const Progress progress(console, "looking at the guest");
     return kernel::open_live(source.path, source.below_4g);
   }
-  image::OpenOptions options;
-  options.parts = source.parts;
+  image::OpenOptions how;
+  how.parts = source.parts;
   if (!source.ranges.empty()) {
     ENGRAM_TRY(const auto text, ranges_text(source.ranges));
-    ENGRAM_TRY(options.ranges, image::parse_ranges(text));
+    ENGRAM_TRY(how.ranges, image::parse_ranges(text));
   }
   std::optional<ProgressBar> bar;
-  options.go_on = [&](const image::UnpackState& state) {
+  how.go_on = [&](const image::UnpackState& state) {
     if (!bar) bar.emplace(console, "unpacking");
     bar->update(state.done, state.all);
     return true;
@@ -113,15 +117,17 @@ Result<std::unique_ptr<kernel::Session>> make_session(const ImageSource& source,
   if (!source.symbols.empty()) {
     ENGRAM_TRY(symbols, types::SymbolFile::open(source.symbols));
   }
-  ENGRAM_TRY(auto image, image::Image::open(source.path, options));
-  return std::make_unique<kernel::Session>(std::move(image), std::move(symbols));
+  ENGRAM_TRY(auto image, image::Image::open(source.path, how));
+  return std::make_unique<kernel::Session>(std::move(image), std::move(symbols),
+                                           std::move(options));
 }
 
 }  // namespace
 
 Result<std::unique_ptr<kernel::Session>> open_session(const ImageSource& source,
-                                                      const Console& console) {
-  auto session = make_session(source, console);
+                                                      const Console& console,
+                                                      kernel::SessionOptions options) {
+  auto session = make_session(source, console, std::move(options));
   if (!session) return fail("{}", about(source.path, session.error().text));
   for (const auto& notice : (*session)->image().notices()) {
     if (notice.level <= Level::warning) console.warning(about(source.path, notice.text));
@@ -138,7 +144,11 @@ Result<OpenImage> OpenImage::open(const ImageSource& source, const Console& cons
   const std::string& path = source.path;
   OpenImage open;
   open.path_ = path;
-  ENGRAM_TRY(open.session_, open_session(source, console));
+  kernel::SessionOptions options;
+  if (!source.no_cache && config.cache_enabled.value_or(true)) {
+    options.cache_folder = cache_folder();
+  }
+  ENGRAM_TRY(open.session_, open_session(source, console, std::move(options)));
   if (const auto most = config.diagnostics_max_entries) {
     open.session_->diagnostics().set_capacity(static_cast<std::size_t>(*most));
   }

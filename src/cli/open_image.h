@@ -30,17 +30,20 @@ struct ImageSource {
   std::string config;                     ///< a file in place of the user's own; empty: that one
   bool no_config = false;              ///< neither the user's own file nor their autostart folder
   std::vector<std::string> autostart;  ///< further folders
+  bool no_cache = false;               ///< nothing is kept for the next time, nor used
 };
 
-/// Adds IMAGE, --with, --ranges, --symbols, --live, --below-4g, --config, --no-config and
-/// --autostart, which fill in `source`.
+/// Adds IMAGE, --with, --ranges, --symbols, --live, --below-4g, --config, --no-config, --autostart
+/// and --no-cache, which fill in `source`.
 void add_image_arguments(CLI::App& command, ImageSource& source);
 
 /// Prints what a user should know about the image (that it is cut, say) as warnings.
+/// `options` are those of a dump: nothing is kept of a running guest.
 /// Errors: those of Image::open(), parse_ranges() or kernel::open_live(); the text begins with the
 /// path.
 Result<std::unique_ptr<kernel::Session>> open_session(const ImageSource& source,
-                                                      const Console& console);
+                                                      const Console& console,
+                                                      kernel::SessionOptions options = {});
 
 class OpenImage {
  public:

@@ -38,6 +38,7 @@ class ProgramTest : public testing::Test {
  protected:
   ProgramTest() {
     ::setenv("XDG_CONFIG_HOME", "/nonexistent", 1);  // not what the developer has set
+    ::setenv("XDG_CACHE_HOME", "/nonexistent", 1);
     std::ofstream(image_) << "";
     std::filesystem::resize_file(image_, 2 * kMiB);
   }
@@ -284,11 +285,12 @@ TEST_F(ConfigTest, AWrongFileIsAnErrorThatSaysWhere) {
       {"[output]\n\nfromat = 'csv'\n", ":3: no such key: fromat (expected: format)"},
       {"[output]\nformat = 'xml'\n", ":2: format: expected \"table\""},
       {"[output]\nformat = 1\n", ":2: format: expected"},
-      {"\n[screen]\n", ":2: no such section: screen (expected: output, database, shell)"},
+      {"\n[screen]\n", ":2: no such section: screen (expected: output, database, shell, cache)"},
       {"output = 1\n", ":1: no such section: output"},
       {"[database]\ndiagnostics_max_entries = 0\n",
        ":2: diagnostics_max_entries: expected a number"},
       {"[shell]\nhistory = 'here'\n", ":2: history: expected the absolute path"},
+      {"[cache]\nenabled = 'no'\n", ":2: enabled: expected true or false"},
       {"[output\n", ":1: "},
   };
   for (const auto& [text, expected] : wrong) {

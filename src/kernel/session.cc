@@ -10,8 +10,9 @@
 
 namespace engram::kernel {
 
-Session::Session(image::Image image, std::optional<types::SymbolFile> symbols)
-    : image_(std::move(image)), symbols_(std::move(symbols)) {
+Session::Session(image::Image image, std::optional<types::SymbolFile> symbols,
+                 SessionOptions options)
+    : image_(std::move(image)), symbols_(std::move(symbols)), options_(std::move(options)) {
   for (const auto& notice : image_.notices())
     diagnostics_.add(notice.level, image_.format(), notice.text);
 }
@@ -43,7 +44,7 @@ void Session::look_for_kernel() {
     return windows_.has_value();
   };
   const auto look_for_linux = [&](Effort effort) {
-    kernel_ = LinuxKernel::find(image_, diagnostics_, effort);
+    kernel_ = LinuxKernel::find(image_, diagnostics_, effort, options_.cache_folder);
     if (!kernel_) return false;
     windows_ = fail("this is about Windows, and the image holds Linux");
     if (symbols_) {

@@ -19,6 +19,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 
 #include "base/diagnostics.h"
 #include "base/result.h"
@@ -30,11 +31,18 @@ namespace engram::kernel {
 class LinuxKernel;
 class WindowsKernel;
 
+struct SessionOptions {
+  /// Where what is found in a dump is kept, to be found faster the next time (kernel_cache.h);
+  /// empty: nowhere.
+  std::string cache_folder;
+};
+
 class Session {
  public:
   /// Takes over the image; its notices become the first diagnostics rows. `symbols` is a file of
   /// the kernel's types and symbols that the user has.
-  explicit Session(image::Image image, std::optional<types::SymbolFile> symbols = std::nullopt);
+  explicit Session(image::Image image, std::optional<types::SymbolFile> symbols = std::nullopt,
+                   SessionOptions options = {});
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -59,6 +67,7 @@ class Session {
 
   image::Image image_;
   std::optional<types::SymbolFile> symbols_;
+  SessionOptions options_;
   Diagnostics diagnostics_;
   std::mutex kernel_mutex_;
   bool kernel_looked_for_ = false;

@@ -11,6 +11,7 @@
 #include "kernel/linux/ftrace.h"
 #include "kernel/linux/inode.h"
 #include "kernel/linux/interface_address.h"
+#include "kernel/linux/kernel_cache.h"
 #include "kernel/linux/kernel_log.h"
 #include "kernel/linux/kprobe.h"
 #include "kernel/linux/memory_map.h"
@@ -36,13 +37,17 @@ struct Types {
   std::string source;
 };
 
+/// Types that have been checked before, if any.
+using KnownTypes = std::optional<types::TypeDb::Record>;
+
 /// The first blob that decodes and describes a Linux kernel.
 std::optional<Types> decode(std::vector<types::BtfBlob> blobs, std::string_view where,
-                            Diagnostics& diagnostics) {
+                            const KnownTypes& known, Diagnostics& diagnostics) {
   for (auto& blob : blobs) {
     const auto text =
         fmt::format("BTF of {} bytes at 0x{:x} ({})", blob.bytes.size(), blob.address, where);
-    auto db = types::TypeDb::from_btf(std::move(blob.bytes));
+    auto db = known ? types::TypeDb::from_known_btf(std::move(blob.bytes), *known)
+                    : types::TypeDb::from_btf(std::move(blob.bytes));
     if (!db) {
       diagnostics.add(Level::warning, "types", text + ": " + db.error().text, blob.address);
     } else if (!db->find_struct("task_struct")) {
@@ -59,19 +64,22 @@ std::optional<Types> decode(std::vector<types::BtfBlob> blobs, std::string_view 
 
 // Where the kernel's symbols say, else where a search of the image finds it.
 std::optional<Types> find_types(const paging::AddressSpace& space, const KernelMap& map,
-                                const types::SymbolTable& symbols, Diagnostics& diagnostics) {
+                                const types::SymbolTable& symbols, const KnownTypes& known,
+                                Diagnostics& diagnostics) {
   if (const auto start = symbols.address_of("__start_BTF")) {
     auto blob = types::read_btf(space, *start);
     if (blob) {
       std::vector<types::BtfBlob> one;
       one.push_back(std::move(*blob));
-      if (auto found = decode(std::move(one), "symbol __start_BTF", diagnostics)) return found;
+      if (auto found = decode(std::move(one), "symbol __start_BTF", known, diagnostics))
+        return found;
     } else {
       diagnostics.add(Level::warning, "types", "symbol __start_BTF: " + blob.error().text,
                       start->value);
     }
   }
-  return decode(types::find_btf(space, map.image), "search of the kernel image", diagnostics);
+  return decode(types::find_btf(space, map.image), "search of the kernel image", known,
+                diagnostics);
 }
 
 const char* encoding_name(types::AddressEncoding encoding) {
@@ -91,13 +99,20 @@ const char* encoding_name(types::AddressEncoding encoding) {
 }  // namespace
 
 Result<std::unique_ptr<LinuxKernel>> LinuxKernel::find(const image::Image& image,
-                                                       Diagnostics& diagnostics, Effort effort) {
+                                                       Diagnostics& diagnostics, Effort effort,
+                                                       const std::string& cache_folder) {
   std::unique_ptr<LinuxKernel> kernel;
   std::string why = "nothing in it looks like the page tables of a kernel";
   bool searched_memory = effort == Effort::quick;
+  const KernelCache cache(image.is_live() ? std::string() : cache_folder);
   const auto accept = [&](const KernelMap& found) {
     const paging::AddressSpace space(image.memory(), found.mode, found.root);
-    auto kallsyms = types::find_kallsyms(space, found.image, diagnostics);
+    const KernelCache::Key key = cache.key_of(space, found);
+    auto known = cache.reopen(key, space, found, diagnostics);
+    const bool is_known = known.has_value();
+    auto kallsyms = is_known ? std::move(known->kallsyms)
+                             : types::find_kallsyms(space, found.image, diagnostics);
+    const KnownTypes known_types = is_known ? KnownTypes(known->types) : std::nullopt;
     if (!kallsyms) {
       why = fmt::format("what is mapped at 0x{:x} has no symbols: {}",
                         found.image.front().start.value, kallsyms.error().text);
@@ -114,11 +129,11 @@ Result<std::unique_ptr<LinuxKernel>> LinuxKernel::find(const image::Image& image
     }
     const auto& map = own ? *own : found;
     auto types = find_types(paging::AddressSpace(image.memory(), map.mode, map.root), map, symbols,
-                            diagnostics);
+                            known_types, diagnostics);
     // The last resort looks at all of memory: once, not for each candidate.
     if (!types && !std::exchange(searched_memory, true)) {
-      types =
-          decode(engram::types::find_btf(image.memory()), "search of physical memory", diagnostics);
+      types = decode(engram::types::find_btf(image.memory()), "search of physical memory",
+                     known_types, diagnostics);
     }
     if (!types) {
       why =
@@ -126,7 +141,8 @@ Result<std::unique_ptr<LinuxKernel>> LinuxKernel::find(const image::Image& image
           "image";
       return false;
     }
-    kernel.reset(new LinuxKernel(image, diagnostics, map, std::move(symbols),
+    if (!is_known) cache.keep(key, *kallsyms, types->db, diagnostics);
+    kernel.reset(new LinuxKernel(image, diagnostics, map, std::move(kallsyms->symbols),
                                  std::move(symbols_source), std::move(types->db),
                                  std::move(types->source)));
     kernel->check_extent();

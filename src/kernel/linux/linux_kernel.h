@@ -51,10 +51,12 @@ class LinuxKernel {
   LinuxKernel(const LinuxKernel&) = delete;
   LinuxKernel& operator=(const LinuxKernel&) = delete;
 
+  /// `cache_folder`: as SessionOptions has it.
   /// Errors: no kernel in the image; the text says how far the best candidate came.
   static Result<std::unique_ptr<LinuxKernel>> find(const image::Image& image,
                                                    Diagnostics& diagnostics,
-                                                   Effort effort = Effort::all);
+                                                   Effort effort = Effort::all,
+                                                   const std::string& cache_folder = {});
 
   /// The kernel's own address space: the kernel half and nothing else.
   [[nodiscard]] const paging::AddressSpace& space() const { return space_; }
