@@ -161,6 +161,9 @@ Result<void> RecordChecker::find_records() {
     if (kind == BTF_KIND_ENUM64 || (kind == BTF_KIND_ENUM && kind_flag_of(type->info))) {
       checked_.marks_signed_enums = true;
     }
+    if (is_struct_or_union(kind) && type->name_off != 0) {
+      checked_.composites.push_back(static_cast<std::uint32_t>(checked_.offsets.size()));
+    }
     checked_.offsets.push_back(static_cast<std::uint32_t>(at));
     at += length;
   }

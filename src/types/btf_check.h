@@ -6,6 +6,7 @@
 // and lengths as they stand, and bytes from a memory image may say anything.
 
 #include <cstdint>
+#include <vector>
 
 #include "base/bulk.h"
 #include "base/bytes.h"
@@ -42,6 +43,9 @@ struct Base {
 struct Checked {
   /// Where each type of the blob begins in the type section, and last the section's end.
   BulkVector<std::uint32_t> offsets;
+  /// Which of them are structs and unions with a name: the ones that are looked for, a tenth of
+  /// all.
+  std::vector<std::uint32_t> composites;
   /// The encoder told signed enums from unsigned ones (pahole 1.24, kernel 6.0): some enum is
   /// marked as signed, or some has 64-bit values. Before that, all values were 32-bit signed.
   bool marks_signed_enums = false;

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "types/btf_check.h"
 #include "types/btf_layout.h"
@@ -30,6 +31,7 @@ class Records {
         types_(sections.types),
         strings_(sections.strings),
         offsets_(std::move(checked.offsets)),
+        composites_(std::move(checked.composites)),
         base_(base),
         first_own_(base != nullptr ? base->count() : 1),
         first_own_string_(base != nullptr ? base->string_length() : 0) {}
@@ -37,8 +39,6 @@ class Records {
   [[nodiscard]] const Records* base() const { return base_; }
   /// All of the blob, its header and what lies behind it included.
   [[nodiscard]] Bytes blob() const { return blob_; }
-  /// The number of the first type that is not the base's.
-  [[nodiscard]] TypeId first_own() const { return first_own_; }
   /// Of types: void and those of the base included.
   [[nodiscard]] std::uint32_t count() const {
     return first_own_ + static_cast<std::uint32_t>(offsets_.size()) - 1;
@@ -54,6 +54,18 @@ class Records {
     if (type < first_own_) return base_ != nullptr ? (*base_)[type] : kVoid;
     if (type >= count()) return kVoid;
     return *reinterpret_cast<const btf_type*>(types_.data() + offsets_[type - first_own_]);
+  }
+  /// Calls `visit` with the numbers of all own types that have a name and, if `is_composite`, are
+  /// structs or unions.
+  template <class Visit>
+  void for_each_named(bool is_composite, const Visit& visit) const {
+    if (is_composite) {
+      for (const std::uint32_t index : composites_) visit(first_own_ + index);
+      return;
+    }
+    for (TypeId type = first_own_; type < count(); ++type) {
+      if ((*this)[type].name_off != 0) visit(type);
+    }
   }
   /// BTF_KIND_*, or a newer one.
   [[nodiscard]] std::uint32_t kind(TypeId type) const { return kind_of((*this)[type].info); }
@@ -81,8 +93,9 @@ class Records {
   Bytes types_;
   Bytes strings_;
   BulkVector<std::uint32_t> offsets_;
+  std::vector<std::uint32_t> composites_;
   const Records* base_;
-  TypeId first_own_;
+  TypeId first_own_;  ///< the number of the first type that is not the base's
   std::uint32_t first_own_string_;
 };
 

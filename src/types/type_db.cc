@@ -156,12 +156,10 @@ TypeDb::Record TypeDb::record() const {
 const NameIndex& TypeDb::State::index(Kind kind) const {
   LazyIndex& lazy = by_name[static_cast<std::size_t>(kind)];
   std::call_once(lazy.once, [&] {
-    for (TypeId type = types.first_own(); type < types.count(); ++type) {
-      const btf_type& record = types[type];
-      if (record.name_off != 0 && kind_from(btf::kind_of(record.info)) == kind) {
-        lazy.index.add(types.text(record.name_off), type);
-      }
-    }
+    const bool is_composite = kind == Kind::structure || kind == Kind::union_type;
+    types.for_each_named(is_composite, [&](TypeId type) {
+      if (kind_from(types.kind(type)) == kind) lazy.index.add(types.name(type), type);
+    });
     lazy.index.sort(
         [&](TypeId a, TypeId b) { return types.name(a) == types.name(b); },
         [&](TypeId later, TypeId earlier) { return replaces(types[later], types[earlier]); });
