@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -185,17 +186,24 @@ void trim(const File& folder) {
   }
 }
 
+/// A file beyond the limit of the process would not be an error but the end of it (SIGXFSZ).
+bool may_write(std::uint64_t bytes) {
+  struct rlimit limit {};
+  return ::getrlimit(RLIMIT_FSIZE, &limit) == 0 && bytes <= limit.rlim_cur;
+}
+
 /// Under another name first: whoever reads finds a file whole, or none.
 Result<void> write(const File& folder, const std::string& name, const Header& header,
                    std::span<const std::uint32_t> numbers) {
+  const auto head = std::as_bytes(std::span(&header, 1));
+  const auto body = std::as_bytes(numbers);
+  if (!may_write(head.size() + body.size())) return fail("{}: larger than files may be", name);
   const std::string unfinished =
       fmt::format("{}{:x}-{:016x}", kUnfinished, ::getpid(), types::random_seed());
   ENGRAM_TRY(const File file, adopt(::openat(folder.fd(), unfinished.c_str(),
                                              O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                                              S_IRUSR | S_IWUSR),
                                     unfinished));
-  const auto head = std::as_bytes(std::span(&header, 1));
-  const auto body = std::as_bytes(numbers);
   const bool written = file.write_at(FileOffset(0), head).count == head.size() &&
                        file.write_at(FileOffset(head.size()), body).count == body.size();
   if (written && ::renameat(folder.fd(), unfinished.c_str(), folder.fd(), name.c_str()) == 0)

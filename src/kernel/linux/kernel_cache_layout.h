@@ -15,7 +15,8 @@
 namespace engram::kernel::cache {
 
 inline constexpr std::array<char, 8> kMagic{'e', 'n', 'g', 'r', 'a', 'm', '\0', 'K'};
-/// To be raised when anything in a file means something else: the layout, the numbers of names.
+/// To be raised when anything in a file means something else: the layout, the numbers of names,
+/// what BTF is checked for.
 inline constexpr std::uint32_t kVersion = 1;
 
 struct Header {
