@@ -9,8 +9,8 @@
 #include <span>
 #include <vector>
 
-#include "guest/memory.h"
 #include "base/in_order.h"
+#include "guest/memory.h"
 #include "image/write.h"
 
 namespace engram::image {

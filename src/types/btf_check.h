@@ -8,9 +8,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "base/bulk.h"
 #include "base/bytes.h"
 #include "base/result.h"
+#include "mapping/bulk.h"
 #include "types/type_db.h"
 
 namespace engram::types::btf {
@@ -42,7 +42,7 @@ struct Base {
 
 struct Checked {
   /// Where each type of the blob begins in the type section, and last the section's end.
-  BulkVector<std::uint32_t> offsets;
+  mapping::BulkVector<std::uint32_t> offsets;
   /// Which of them are structs and unions with a name: the ones that are looked for, a tenth of
   /// all.
   std::vector<std::uint32_t> composites;

@@ -176,7 +176,7 @@ TypeDb::Record record_of(const Blob& blob) {
   return {42, digest(blob, 42)};
 }
 
-BulkVector<std::byte> bulk(const Blob& blob) {
+mapping::BulkVector<std::byte> bulk(const Blob& blob) {
   return {blob.begin(), blob.end()};
 }
 

@@ -70,7 +70,7 @@ class Finder {
     for (const Candidate& candidate : candidates_) {
       if (candidate.length > std::min(left, to_read)) continue;
       to_read -= candidate.length;
-      BtfBlob blob{candidate.address, BulkVector<std::byte>(candidate.length)};
+      BtfBlob blob{candidate.address, mapping::BulkVector<std::byte>(candidate.length)};
       if (!read_(blob.address, blob.bytes)) continue;
       if (!btf::find_sections(blob.bytes)) continue;
       left -= candidate.length;
@@ -144,7 +144,7 @@ Result<BtfBlob> read_btf(const paging::AddressSpace& space, VirtAddr start, std:
         "btf: blob at {:#x}: header, types and strings of {:#x} bytes, expected at most {:#x}",
         start.value, *length, limit);
   }
-  BtfBlob blob{start.value, BulkVector<std::byte>(*length)};
+  BtfBlob blob{start.value, mapping::BulkVector<std::byte>(*length)};
   ENGRAM_CHECK(read(blob.bytes));
   return blob;
 }

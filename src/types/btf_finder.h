@@ -8,16 +8,16 @@
 #include <span>
 #include <vector>
 
-#include "base/bulk.h"
 #include "guest/memory.h"
+#include "mapping/bulk.h"
 #include "paging/address_space.h"
 #include "types/type_db.h"
 
 namespace engram::types {
 
 struct BtfBlob {
-  std::uint64_t address = 0;    ///< virtual or physical, as searched
-  BulkVector<std::byte> bytes;  ///< exactly header + types + strings
+  std::uint64_t address = 0;             ///< virtual or physical, as searched
+  mapping::BulkVector<std::byte> bytes;  ///< exactly header + types + strings
 };
 
 /// All plausible blobs (magic, version, lengths that fit, strings that begin and end with NUL) of

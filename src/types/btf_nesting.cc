@@ -92,9 +92,9 @@ class NestingChecker {
 
   const Sections& sections_;
   const Base& base_;
-  const BulkVector<std::uint32_t>& offsets_;
+  const mapping::BulkVector<std::uint32_t>& offsets_;
   std::vector<std::uint8_t> heights_;
-  BulkVector<std::uint64_t> sizes_;  ///< bytes, or kNoSize
+  mapping::BulkVector<std::uint64_t> sizes_;  ///< bytes, or kNoSize
   std::vector<Frame> stack_;
 };
 

@@ -25,7 +25,7 @@ class Records {
  public:
   /// The sections are those of `blob`. `base` is what these continue, or null; it must outlive
   /// this.
-  Records(BulkVector<std::byte> blob, const Sections& sections, Checked checked,
+  Records(mapping::BulkVector<std::byte> blob, const Sections& sections, Checked checked,
           const Records* base)
       : blob_(std::move(blob)),
         types_(sections.types),
@@ -89,10 +89,10 @@ class Records {
   }
 
  private:
-  BulkVector<std::byte> blob_;  ///< moved with this, its bytes stay where they are
+  mapping::BulkVector<std::byte> blob_;  ///< moved with this, its bytes stay where they are
   Bytes types_;
   Bytes strings_;
-  BulkVector<std::uint32_t> offsets_;
+  mapping::BulkVector<std::uint32_t> offsets_;
   std::vector<std::uint32_t> composites_;
   const Records* base_;
   TypeId first_own_;  ///< the number of the first type that is not the base's

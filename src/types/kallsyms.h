@@ -64,7 +64,7 @@ struct KallsymsRecord {
   static constexpr std::uint32_t kNoLandmark = ~std::uint32_t{0};
 
   Fixed fixed{};
-  BulkVector<std::uint32_t> numbers;  ///< of the names
+  mapping::BulkVector<std::uint32_t> numbers;  ///< of the names
 };
 
 /// Of what find_kallsyms() has found; the numbers are copied.

@@ -30,7 +30,7 @@ std::size_t entry_size(AddressEncoding encoding) {
 /// Bytes in which the entries are searched: those behind the token index, or those before the
 /// number of symbols.
 struct Region {
-  BulkVector<std::byte> bytes;
+  mapping::BulkVector<std::byte> bytes;
   VirtAddr start;
   bool behind_index = false;
 };
@@ -207,7 +207,7 @@ class Prover {
 };
 
 Region region_behind(const paging::AddressSpace& space, VirtAddr start, std::size_t size) {
-  Region region{BulkVector<std::byte>(size), start, true};
+  Region region{mapping::BulkVector<std::byte>(size), start, true};
   region.bytes.resize(space.read(start, region.bytes).count);
   return region;
 }

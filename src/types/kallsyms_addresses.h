@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include "base/bulk.h"
 #include "base/result.h"
+#include "mapping/bulk.h"
 #include "paging/address_space.h"
 #include "types/kallsyms.h"
 #include "types/kallsyms_names.h"
@@ -24,12 +24,12 @@ namespace engram::types {
 
 struct KallsymsAddresses {
   AddressEncoding encoding = AddressEncoding::base_relative;
-  VirtAddr offsets;             ///< where the entries lie
-  VirtAddr relative_base;       ///< 0 for encodings without one
-  bool behind_index = false;    ///< the layout of 6.4 and later
-  BulkVector<VirtAddr> values;  ///< one a symbol
-  std::uint32_t descents = 0;   ///< values below the one before: none in an undamaged kernel
-  std::string proof;            ///< what speaks for this encoding
+  VirtAddr offsets;                      ///< where the entries lie
+  VirtAddr relative_base;                ///< 0 for encodings without one
+  bool behind_index = false;             ///< the layout of 6.4 and later
+  mapping::BulkVector<VirtAddr> values;  ///< one a symbol
+  std::uint32_t descents = 0;  ///< values below the one before: none in an undamaged kernel
+  std::string proof;           ///< what speaks for this encoding
 };
 
 [[nodiscard]] const char* to_string(AddressEncoding encoding);

@@ -156,7 +156,7 @@ std::optional<NameArea> try_run(const paging::AddressSpace& space, Bytes window,
   const std::size_t most = markers.back() + kSlack;
   if (budget.bytes < most) return std::nullopt;
   budget.bytes -= most;
-  BulkVector<std::byte> bytes = read_before(space, at, most);
+  mapping::BulkVector<std::byte> bytes = read_before(space, at, most);
   const std::size_t least =
       std::max(kLeastMarkers, markers.size() - std::min(markers.size(), kMostOverrun));
   for (std::size_t count = markers.size(); count >= least; --count) {
@@ -188,9 +188,9 @@ std::string_view landmark_name(Landmark landmark) {
   return kLandmarkNames[static_cast<std::size_t>(landmark)];
 }
 
-BulkVector<std::byte> read_before(const paging::AddressSpace& space, VirtAddr end,
-                                  std::size_t limit) {
-  BulkVector<std::byte> bytes(std::min<std::uint64_t>(limit, end.value));
+mapping::BulkVector<std::byte> read_before(const paging::AddressSpace& space, VirtAddr end,
+                                           std::size_t limit) {
+  mapping::BulkVector<std::byte> bytes(std::min<std::uint64_t>(limit, end.value));
   const VirtAddr start = end - bytes.size();
   std::size_t kept = 0;
   while (kept < bytes.size()) {
@@ -208,7 +208,7 @@ Result<NameArea> find_names(const paging::AddressSpace& space, VirtAddr table) {
   std::optional<MarkerRun> longest;
   VirtAddr longest_at;
   for (const std::size_t limit : kMarkerWindows) {
-    const BulkVector<std::byte> window = read_before(space, table, limit);
+    const mapping::BulkVector<std::byte> window = read_before(space, table, limit);
     const VirtAddr start = table - window.size();
     for (const unsigned size : {4U, 8U}) {
       for (const MarkerRun& run : find_marker_runs(window, start, size)) {

@@ -17,9 +17,9 @@
 #include <string_view>
 #include <vector>
 
-#include "base/bulk.h"
 #include "base/bytes.h"
 #include "base/result.h"
+#include "mapping/bulk.h"
 #include "paging/address_space.h"
 #include "types/kallsyms_tokens.h"
 
@@ -38,9 +38,9 @@ struct NameArea {
   VirtAddr num_syms, names, markers;
   unsigned marker_size = 4;  ///< bytes: 8 before 5.0
   std::uint32_t count = 0;
-  std::vector<std::uint32_t> blocks;  ///< the markers: where names 0, 256, 512 ... begin
-  BulkVector<std::byte> bytes;        ///< the compressed names lie in them ...
-  std::size_t first = 0;              ///< ... from here
+  std::vector<std::uint32_t> blocks;     ///< the markers: where names 0, 256, 512 ... begin
+  mapping::BulkVector<std::byte> bytes;  ///< the compressed names lie in them ...
+  std::size_t first = 0;                 ///< ... from here
   std::size_t size = 0;
 
   [[nodiscard]] Bytes compressed() const { return Bytes(bytes).subspan(first, size); }
@@ -104,7 +104,7 @@ class NameReader {
 /// A number a name, by which it is found without the names being kept.
 struct NameNumbers {
   std::uint64_t seed = 0;
-  BulkVector<std::uint32_t> values;
+  mapping::BulkVector<std::uint32_t> values;
   Landmarks landmarks;
 };
 
@@ -117,7 +117,7 @@ struct NameNumbers {
 
 /// The readable bytes that end at `end`, at most `limit`; what lies before an unreadable one is
 /// left out.
-[[nodiscard]] BulkVector<std::byte> read_before(const paging::AddressSpace& space, VirtAddr end,
-                                                std::size_t limit);
+[[nodiscard]] mapping::BulkVector<std::byte> read_before(const paging::AddressSpace& space,
+                                                         VirtAddr end, std::size_t limit);
 
 }  // namespace engram::types

@@ -60,12 +60,13 @@ struct SymbolTable::State {
   std::atomic<unsigned> asked = 0;  ///< how many names were looked up in it
 
   std::once_flag decoded, names_indexed, addresses_indexed;
-  Builder lists;                 ///< of a source: once they are decoded
-  BulkVector<NameSlot> by_name;  ///< open addressing; its size is 0 or a power of two
+  Builder lists;                          ///< of a source: once they are decoded
+  mapping::BulkVector<NameSlot> by_name;  ///< open addressing; its size is 0 or a power of two
   std::uint64_t hash_seed = 0;
-  BulkVector<std::uint32_t> by_address;  ///< indices of symbols, sorted by address, then by index
-  std::vector<Builder::Range> ranges;    ///< sorted by start
-  std::vector<bool> has_range;           ///< by module
+  mapping::BulkVector<std::uint32_t>
+      by_address;                      ///< indices of symbols, sorted by address, then by index
+  std::vector<Builder::Range> ranges;  ///< sorted by start
+  std::vector<bool> has_range;         ///< by module
 };
 
 SymbolTable::SymbolTable() : state_(std::make_unique<State>()) {}

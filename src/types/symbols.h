@@ -14,8 +14,8 @@
 #include <string_view>
 #include <vector>
 
-#include "base/bulk.h"
 #include "base/units.h"
+#include "mapping/bulk.h"
 
 namespace engram::types {
 
@@ -65,9 +65,9 @@ class SymbolTable {
       std::uint16_t module = 0;
     };
 
-    BulkString text_;
+    mapping::BulkString text_;
     std::vector<std::string> modules_;
-    BulkVector<Symbol> symbols_;
+    mapping::BulkVector<Symbol> symbols_;
     std::vector<Range> ranges_;
   };
 

@@ -117,10 +117,10 @@ TypeDb& TypeDb::operator=(TypeDb&&) noexcept = default;
 TypeDb::~TypeDb() = default;
 
 Result<TypeDb> TypeDb::from_btf(Bytes blob, const TypeDb* base) {
-  return from_btf(BulkVector<std::byte>(blob.begin(), blob.end()), base);
+  return from_btf(mapping::BulkVector<std::byte>(blob.begin(), blob.end()), base);
 }
 
-Result<TypeDb> TypeDb::from_btf(BulkVector<std::byte> blob, const TypeDb* base) {
+Result<TypeDb> TypeDb::from_btf(mapping::BulkVector<std::byte> blob, const TypeDb* base) {
   const State* continued = base != nullptr ? base->state_.get() : nullptr;
   btf::Base limits;
   if (continued != nullptr) {
@@ -139,7 +139,7 @@ Result<TypeDb> TypeDb::from_btf(BulkVector<std::byte> blob, const TypeDb* base) 
   return TypeDb(std::make_unique<State>(std::move(records), continued, marked));
 }
 
-Result<TypeDb> TypeDb::from_known_btf(BulkVector<std::byte> blob, const Record& known) {
+Result<TypeDb> TypeDb::from_known_btf(mapping::BulkVector<std::byte> blob, const Record& known) {
   if (digest(blob, known.seed) != known.content) return from_btf(std::move(blob));
   ENGRAM_TRY(const btf::Sections sections, btf::find_sections(blob));
   ENGRAM_TRY(btf::Checked checked, btf::check_borders(sections));

@@ -19,10 +19,10 @@
 #include <string_view>
 #include <vector>
 
-#include "base/bulk.h"
 #include "base/bytes.h"
 #include "base/digest.h"
 #include "base/result.h"
+#include "mapping/bulk.h"
 
 namespace engram::types {
 
@@ -74,7 +74,7 @@ class TypeDb {
   /// or nesting is endless. Bytes behind the length that the blob's header declares are ignored.
   /// Errors: the first thing wrong, with its type number, its offset in the blob and what was
   /// expected; a base that is a module's BTF itself.
-  static Result<TypeDb> from_btf(BulkVector<std::byte> blob, const TypeDb* base = nullptr);
+  static Result<TypeDb> from_btf(mapping::BulkVector<std::byte> blob, const TypeDb* base = nullptr);
   /// The same of a copy.
   static Result<TypeDb> from_btf(Bytes blob, const TypeDb* base = nullptr);
 
@@ -90,7 +90,7 @@ class TypeDb {
   /// whatever is in them: with a record that was not made by record() they give wrong answers and
   /// do nothing worse.
   /// Errors: those of from_btf().
-  static Result<TypeDb> from_known_btf(BulkVector<std::byte> blob, const Record& known);
+  static Result<TypeDb> from_known_btf(mapping::BulkVector<std::byte> blob, const Record& known);
 
   TypeDb(const TypeDb&) = delete;
   TypeDb& operator=(const TypeDb&) = delete;

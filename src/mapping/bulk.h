@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace engram {
+namespace engram::mapping {
 
 /// From here on an array has pages of its own. A page fault costs as much as copying its 4 KiB
 /// four times over, and a decoder touches its arrays once: faults would be a third of the time.
@@ -58,4 +58,4 @@ template <class T>
 using BulkVector = std::vector<T, BulkAllocator<T>>;
 using BulkString = std::basic_string<char, std::char_traits<char>, BulkAllocator<char>>;
 
-}  // namespace engram
+}  // namespace engram::mapping

@@ -1,6 +1,6 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
-#include "base/bulk.h"
+#include "mapping/bulk.h"
 
 #include <sys/mman.h>
 
@@ -8,7 +8,7 @@
 
 #include "base/bytes.h"
 
-namespace engram {
+namespace engram::mapping {
 namespace {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20U;
@@ -53,4 +53,4 @@ void release_bulk(void* memory, std::size_t bytes) noexcept {
   }
 }
 
-}  // namespace engram
+}  // namespace engram::mapping
