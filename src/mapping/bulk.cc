@@ -39,7 +39,7 @@ void* allocate_bulk(std::size_t bytes) {
   auto* const start = static_cast<std::byte*>(area);
   const std::size_t before = -reinterpret_cast<std::uintptr_t>(area) & (kHugePage - 1);
   if (before != 0) ::munmap(start, before);
-  if (before != kHugePage) ::munmap(start + before + size, kHugePage - before);
+  ::munmap(start + before + size, kHugePage - before);
   ::madvise(start + before, size, MADV_HUGEPAGE);  // refused: ordinary pages do as well
   return start + before;
 }
