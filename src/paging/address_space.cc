@@ -250,7 +250,9 @@ Result<Translation, Fault> AddressSpace::translate(VirtAddr address) const {
 }
 
 AddressSpace AddressSpace::of_pieces(const guest::Memory& pieces, Architecture architecture) {
-  return {pieces, {architecture, 0, Software::any}, PhysAddr(0), false};
+  AddressSpace space(pieces, {architecture, 0, Software::any}, PhysAddr(0), false);
+  space.is_of_pieces_ = true;
+  return space;
 }
 
 Result<Translation, Fault> AddressSpace::translate_uncached(VirtAddr address) const {

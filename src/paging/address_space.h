@@ -137,7 +137,7 @@ class AddressSpace {
   /// is 0 and its mode has no levels; nothing in it translates, and for_each_mapping() has nothing.
   [[nodiscard]] static AddressSpace of_pieces(const guest::Memory& pieces,
                                               Architecture architecture);
-  [[nodiscard]] bool is_of_pieces() const { return mode_.levels == 0; }
+  [[nodiscard]] bool is_of_pieces() const { return is_of_pieces_; }
 
   /// Physical; of pieces: virtual.
   [[nodiscard]] const guest::Memory& memory() const { return *memory_; }
@@ -202,6 +202,7 @@ class AddressSpace {
   const Format* format_;           ///< null in a mode that engram does not know
   std::array<PhysAddr, 2> roots_;  ///< of the lower and of the upper end
   std::shared_ptr<Cache> cache_;
+  bool is_of_pieces_ = false;
 };
 
 /// The first page-table root, in order of physical address, that translates `known_virtual` to

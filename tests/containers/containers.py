@@ -38,7 +38,7 @@ from case import Case  # noqa: E402  pylint: disable=wrong-import-position
 TABLES = ("os_version", "tasks", "kallsyms")
 # What is known of the file, and not of the machine; what only Windows has.
 OF_THE_FILE = {"image_info", "image_ranges", "image_header", "diagnostics", "mquire_diagnostics", "registers",
-               "crash_dump", "threads", "process_modules", "drivers", "unloaded_drivers"}
+               "crash_dump", "secondary_data", "handles", "threads", "process_modules", "drivers", "unloaded_drivers"}
 PAGE = 4096
 FIRST_SEGMENT = 0x10000
 DAMAGES = 8

@@ -43,8 +43,9 @@ class Answer:
         self.errors = done.stderr.decode(errors="replace").splitlines()
 
     def is_refusal(self, *words):
-        """A clear error: an exit code that is not 0 and not a signal, no rows, one line that has all the words."""
-        lines = [line for line in self.errors if not line.startswith(("engram: warning:", "engram: note:"))]
+        """A clear error: an exit code that is not 0 and not a signal, no rows, one line that has all the words; below it
+        may be the place in the SQL."""
+        lines = [line for line in self.errors if not line.startswith(("engram: warning:", "engram: note:", "  "))]
         return (self.code == 1 and not self.output and len(lines) == 1 and lines[0].startswith("engram: ")
                 and all(word in lines[0] for word in words))
 

@@ -21,6 +21,14 @@ def processes_of(truth):
     return {process["pid"]: process for process in truth["processes"]}
 
 
+def known_leaders(program, processes, result):
+    """Address and number of each process that the kernel named, too; another one is a difference."""
+    for address, pid in leaders(program).items():
+        result.equal(f"{pid} is a process", True, pid in processes)
+        if pid in processes:
+            yield address, pid
+
+
 def task_capabilities(program, truth):
     """Every bit of every set of every process, and 41 rows for each thread."""
     result = Comparison()
@@ -31,7 +39,7 @@ def task_capabilities(program, truth):
     threads = program.query("SELECT DISTINCT virtual_address FROM tasks")
     result.equal("tasks", set(by_task), {row["virtual_address"] for row in threads})
     processes = processes_of(truth)
-    for address, pid in leaders(program).items():
+    for address, pid in known_leaders(program, processes, result):
         mine = by_task[address]
         result.equal(f"{pid} numbers", [row["number"] for row in mine], list(range(KNOWN)))
         for column, key in SETS.items():
@@ -56,7 +64,7 @@ def process_capabilities(program, truth):
     result.equal("no process twice", len(mine), len(rows))
     result.equal("processes", set(leaders(program)) - set(mine), set())
     processes = processes_of(truth)
-    for address, pid in leaders(program).items():
+    for address, pid in known_leaders(program, processes, result):
         for column, key in SETS.items():
             bits = int(processes[pid]["caps"][key], 16)
             words = " ".join(names[bit] for bit in range(KNOWN) if bits >> bit & 1)
@@ -80,7 +88,7 @@ def task_ptrace_flags(program, truth):
     result.equal("tasks", set(by_task), set(pids))
     result.equal("rows", len(rows), 14 * len(pids))
     processes = processes_of(truth)
-    for address, pid in leaders(program).items():
+    for address, pid in known_leaders(program, processes, result):
         flags, tracer = by_task[address], processes[pid]["tracer_pid"]
         result.equal(f"{pid} tracer", flags["raw"]["tracer_pid"] or 0, tracer)
         result.equal(f"{pid} tracer's address", pids.get(flags["raw"]["tracer"], 0), tracer)
@@ -100,7 +108,7 @@ def process_ptrace_flags(program, truth):
     mine = {row["task"]: row for row in rows}
     result.equal("no process twice", len(mine), len(rows))
     processes = processes_of(truth)
-    for address, pid in leaders(program).items():
+    for address, pid in known_leaders(program, processes, result):
         row, tracer = mine[address], processes[pid]["tracer_pid"]
         result.equal(f"{pid} flags", (row["flags"], row["raw"], row["tracer_pid"] or 0),
                      ("PTRACED SEIZED", "0x00010001", tracer) if tracer else ("", "0x00000000", 0))

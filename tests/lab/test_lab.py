@@ -195,7 +195,7 @@ class State(unittest.TestCase):
         self.folder.mkdir(parents=True)
         key = dump.dump_key(self.machine, kernels.installed(self.layout, '6.12'))
         self.stamp(key, dump.truth_key())
-        for name in ('dump.raw', 'dump.elf'):
+        for name in ('dump.raw', 'dump.elf', 'dump.migration'):
             (self.folder / name).touch()
 
     def stamp(self, dump_key, truth_key):
