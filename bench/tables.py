@@ -19,7 +19,7 @@ from open import measure, read_arguments
 
 TABLE_LIMIT_MS, JOIN_LIMIT_MS = 300, 500
 OWN = {"diagnostics", "mquire_diagnostics", "image_info", "image_ranges"}  # about the file, so formats differ
-NOT_OF_THIS = ("this is about Windows", "has no header of a Windows crash dump", "registers: the image")
+NOT_OF_THIS = ("this is about Windows", "has no header of a Windows crash dump", "is no Windows crash dump", "registers: the image")
 # What has which connection open, written naively: every pair of conditions, and no hint.
 JOIN = ("SELECT t.pid, t.comm, f.fd, c.protocol, c.local_port, c.remote_port FROM {} JOIN {} JOIN {}"
         " WHERE f.task = t.virtual_address AND c.inode = f.inode")
