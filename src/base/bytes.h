@@ -58,8 +58,8 @@ requires std::is_trivially_copyable_v<T> std::optional<T> load(Bytes bytes, std:
 
 /// The bytes as text, up to the first NUL or the end.
 inline std::string_view text_until_nul(Bytes bytes) {
-  const auto* begin = reinterpret_cast<const char*>(bytes.data());
-  return {begin, ::strnlen(begin, bytes.size())};
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return text.substr(0, text.find('\0'));
 }
 
 constexpr std::uint64_t align_down(std::uint64_t value, std::uint64_t power_of_two) {

@@ -82,9 +82,11 @@ Header64 make_header(const CrashHeader& crash) {
   header.bugcheck_parameters = parameters;
   put(crash.version_user, header.version_user);
   header.debugger_data = filled(crash.debugger_data);
-  std::memcpy(
-      bytes + offsetof(Header64, context), crash.context.data(),
-      std::min(crash.context.size(), offsetof(Header64, exception) - offsetof(Header64, context)));
+  const Bytes context = Bytes(crash.context)
+                            .first(std::min(crash.context.size(), offsetof(Header64, exception) -
+                                                                      offsetof(Header64, context)));
+  std::copy(context.begin(), context.end(),
+            reinterpret_cast<std::byte*>(bytes) + offsetof(Header64, context));
   put_exception(crash, header);
   header.system_time = filled(crash.system_time);
   put(crash.comment, header.comment);
