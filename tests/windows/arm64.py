@@ -5,7 +5,7 @@ import struct
 
 import guest
 from guest import HUGE_PAGE, LARGE_PAGE
-from memory import LARGE_FRAME, PAGE, Arm64Space
+from memory import LARGE_FRAME, PAGE, Arm64Space, HardPages
 
 BUILD = "26100-arm64"
 
@@ -29,38 +29,27 @@ class Guest(guest.Guest):
 
     def make_special_pages(self):
         """In the space of the process with the long name."""
-        space, base = self.spaces[2], 0x3_0000_0000
-        expect = lambda address, **truth: self.truth["translations"].append(
-            {"address": hex(address), "page_table": hex(space.root * PAGE), **truth})
+        space = self.spaces[2]
+        pages = HardPages(self.truth["translations"], space, 0x3_0000_0000, space.root * PAGE)
         page = Arm64Space.VALID | Arm64Space.TABLE | Arm64Space.ACCESSED
-
-        def leaf(entry, physical=None, text=None):
-            nonlocal base
-            space.entry(base, entry)
-            if text:
-                expect(base + 0x123, level=1, text=text)
-            else:
-                expect(base + 0x123, physical=hex(physical + 0x123))
-            base += PAGE
-
         frame = self.physical.take()
-        leaf(frame * PAGE | page | Arm64Space.USER | 1 << 52, frame * PAGE)  # one of contiguous ones
-        leaf(frame * PAGE | page & ~Arm64Space.ACCESSED, frame * PAGE)
-        leaf(frame * PAGE | 1 << 11 | 4 << 1, frame * PAGE)                  # transition
-        leaf(frame * PAGE | Arm64Space.VALID, text="reserved bits")          # a block, where there is none
-        leaf(0, text="is not present")
-        leaf(4 << 1, text="never touched")
-        leaf(0x1234 << 32 | 1 << 12 | 4 << 1, text="page file")
-        leaf(0xFFFF_8A00_1234_5678 << 16 & (1 << 64) - 1 | 1 << 10, text="prototype")
+        pages.leaf(frame * PAGE | page | Arm64Space.USER | 1 << 52, frame * PAGE)  # one of contiguous ones
+        pages.leaf(frame * PAGE | page & ~Arm64Space.ACCESSED, frame * PAGE)
+        pages.leaf(frame * PAGE | 1 << 11 | 4 << 1, frame * PAGE)                  # transition
+        pages.leaf(frame * PAGE | Arm64Space.VALID, text="reserved bits")          # a block, where there is none
+        pages.leaf(0, text="is not present")
+        pages.leaf(4 << 1, text="never touched")
+        pages.leaf(0x1234 << 32 | 1 << 12 | 4 << 1, text="page file")
+        pages.leaf(0xFFFF_8A00_1234_5678 << 16 & (1 << 64) - 1 | 1 << 10, text="prototype")
         lost = 0x3_4000_0000
         self.withheld.add(space.table(lost, 1))
-        expect(lost + 0x5008, level=1, text="is not in the image")
-        expect(lost + 0x80_0000, level=2, text="is not present")
+        pages.expect(lost + 0x5008, level=1, text="is not in the image")
+        pages.expect(lost + 0x80_0000, level=2, text="is not present")
         space.entry(0x4_0000_0000, 0, 3)
-        expect(0x4_0000_0000, level=3, text="is not present")
-        expect(0x6000_0000_0000, level=4, text="is not present")
+        pages.expect(0x4_0000_0000, level=3, text="is not present")
+        pages.expect(0x6000_0000_0000, level=4, text="is not present")
         block = Arm64Space.VALID | Arm64Space.ACCESSED
         self.kernel.entry(LARGE_PAGE, LARGE_FRAME * PAGE | 1 << 16 | block, 2)  # bit 16: nT
-        expect(LARGE_PAGE + 0x12_3456, physical=hex(LARGE_FRAME * PAGE + 0x12_3456))
+        pages.expect(LARGE_PAGE + 0x12_3456, physical=hex(LARGE_FRAME * PAGE + 0x12_3456))
         self.kernel.entry(HUGE_PAGE, 0x4000_0000 | block, 3)
-        expect(HUGE_PAGE + 0x3FFF_FFF8, physical=hex(0x7FFF_FFF8))
+        pages.expect(HUGE_PAGE + 0x3FFF_FFF8, physical=hex(0x7FFF_FFF8))

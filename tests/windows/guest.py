@@ -5,7 +5,7 @@ import struct
 
 import builds
 from objects import ObjectTree, make_handles
-from memory import ACCESSED_DIRTY, LARGE, LARGE_FRAME, NX, PAGE, PRESENT, USER, WRITABLE, Heap, Physical, Space
+from memory import ACCESSED_DIRTY, LARGE, LARGE_FRAME, NX, PAGE, PRESENT, USER, WRITABLE, HardPages, Heap, Physical, Space
 
 NT = 0xFFFF_F805_1060_0000
 SHARED_DATA = 0xFFFF_F780_0000_0000
@@ -395,48 +395,36 @@ class Guest:
 
     def make_special_pages(self):
         """In the space of the process with the long name."""
-        space, base = self.spaces[2], 0x3_0000_0000
-        expect = lambda address, **truth: self.truth["translations"].append(
-            {"address": hex(address), "page_table": hex(space.root * PAGE), **truth})
-        fault = lambda address, level, text: expect(address, level=level, text=text)
-
-        def leaf(entry, physical=None, text=None, **rights):
-            nonlocal base
-            space.entry(base, entry)
-            if text:
-                fault(base + 0x123, 1, text)
-            else:
-                expect(base + 0x123, physical=hex(physical + 0x123), **rights)
-            base += PAGE
-
+        space = self.spaces[2]
+        pages = HardPages(self.truth["translations"], space, 0x3_0000_0000, space.root * PAGE)
         frame = self.physical.take()
-        leaf(frame * PAGE | PRESENT | USER | WRITABLE | NX, frame * PAGE)
-        leaf(frame * PAGE | PRESENT | USER, frame * PAGE)
-        leaf(frame * PAGE | 1 << 11 | 4 << 5, frame * PAGE)                 # transition
-        leaf(frame * PAGE | 1 << 11 | 1 << 45 | 6 << 5, frame * PAGE)       # the same, behind L1TF's bit
-        leaf(0, text="is not present")
-        leaf(4 << 5, text="never touched")
-        leaf(0x1234 << 32 | 1 << 12 | 4 << 5, text="page file")
-        leaf(0xFFFF_8A00_1234_5678 << 16 & (1 << 64) - 1 | 1 << 10 | 1 << 11, text="prototype")
+        pages.leaf(frame * PAGE | PRESENT | USER | WRITABLE | NX, frame * PAGE)
+        pages.leaf(frame * PAGE | PRESENT | USER, frame * PAGE)
+        pages.leaf(frame * PAGE | 1 << 11 | 4 << 5, frame * PAGE)                 # transition
+        pages.leaf(frame * PAGE | 1 << 11 | 1 << 45 | 6 << 5, frame * PAGE)       # the same, behind L1TF's bit
+        pages.leaf(0, text="is not present")
+        pages.leaf(4 << 5, text="never touched")
+        pages.leaf(0x1234 << 32 | 1 << 12 | 4 << 5, text="page file")
+        pages.leaf(0xFFFF_8A00_1234_5678 << 16 & (1 << 64) - 1 | 1 << 10 | 1 << 11, text="prototype")
         absent = self.physical.take()
         self.withheld.add(absent)
-        leaf(absent * PAGE | PRESENT | USER, absent * PAGE)                 # translates, but cannot be read
-        leaf(0x9_9999_9000 | PRESENT | USER, 0x9_9999_9000)
+        pages.leaf(absent * PAGE | PRESENT | USER, absent * PAGE)                 # translates, but cannot be read
+        pages.leaf(0x9_9999_9000 | PRESENT | USER, 0x9_9999_9000)
         # A table that the dump lacks, and entries that are missing higher up.
         lost = 0x3_4000_0000
         self.withheld.add(space.table(lost, 1))
-        fault(lost + 0x5008, 1, "is not in the image")
-        fault(lost + 0x80_0000, 2, "is not present")
+        pages.expect(lost + 0x5008, level=1, text="is not in the image")
+        pages.expect(lost + 0x80_0000, level=2, text="is not present")
         space.entry(0x4_0000_0000, 0, 3)
-        fault(0x4_0000_0000, 3, "is not present")
-        fault(0x6000_0000_0000, 4, "is not present")
+        pages.expect(0x4_0000_0000, level=3, text="is not present")
+        pages.expect(0x6000_0000_0000, level=4, text="is not present")
         # Large pages: with the PAT bit, which is bit 12; and one of which the machine has only the first 512 KiB.
         flags = LARGE | PRESENT | WRITABLE | NX | ACCESSED_DIRTY
         self.kernel.entry(LARGE_PAGE, LARGE_FRAME * PAGE | 1 << 12 | flags, 2)
-        expect(LARGE_PAGE + 0x12_3456, physical=hex(LARGE_FRAME * PAGE + 0x12_3456))
+        pages.expect(LARGE_PAGE + 0x12_3456, physical=hex(LARGE_FRAME * PAGE + 0x12_3456))
         self.kernel.entry(HUGE_PAGE, 0x4000_0000 | LARGE | PRESENT | WRITABLE | ACCESSED_DIRTY, 3)
-        expect(HUGE_PAGE + 0x7_FFF8, physical=hex(0x4007_FFF8))
-        expect(HUGE_PAGE + 0x3FFF_FFF8, physical=hex(0x7FFF_FFF8))
+        pages.expect(HUGE_PAGE + 0x7_FFF8, physical=hex(0x4007_FFF8))
+        pages.expect(HUGE_PAGE + 0x3FFF_FFF8, physical=hex(0x7FFF_FFF8))
 
     # -- what the debugger gets to know --------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@
 import struct
 
 from guest import DATA, EPOCH, NT_SIZE, unix_time
-from memory import (ACCESSED_DIRTY, LARGE, LARGE_FRAME, NX, PAGE, PRESENT, RAM_BELOW_4G, USER, WRITABLE, Heap,
+from memory import (ACCESSED_DIRTY, LARGE, LARGE_FRAME, NX, PAGE, PRESENT, RAM_BELOW_4G, USER, WRITABLE, HardPages, Heap,
                     NarrowSpace, PaeSpace, Physical)
 
 NT = 0x8284_0000
@@ -121,38 +121,27 @@ class Guest32:
         return bytes(data)
 
     def make_special_pages(self):
-        space, base = self.kernel, USER_PAGES
-        root = hex(space.root_register())
-        expect = lambda address, **truth: self.truth["translations"].append(
-            {"address": hex(address), "page_table": root, **truth})
-
-        def leaf(entry, physical=None, text=None):
-            nonlocal base
-            space.entry(base, entry)
-            if text:
-                expect(base + 0x123, level=1, text=text)
-            else:
-                expect(base + 0x123, physical=hex(physical + 0x123))
-            base += PAGE
-
+        """In the kernel's own space."""
+        space = self.kernel
+        pages = HardPages(self.truth["translations"], space, USER_PAGES, space.root_register())
         frame = self.physical.take()
-        leaf(frame * PAGE | PRESENT | USER, frame * PAGE)
-        leaf(frame * PAGE | 1 << 11 | 4 << 5, frame * PAGE)  # transition
-        leaf(0, text="is not present")
-        leaf(4 << 5, text="never touched")
-        leaf((0x1234 << 32 if self.pae else 0x12_3000) | 4 << 5, text="page file")
-        leaf(1 << 10 | 0x5000, text="prototype")
-        expect(0x7F00_0000, level=3 if self.pae else 2, text="is not present")
-        expect(0x1_0000_0000, level=0, text="not an address")
+        pages.leaf(frame * PAGE | PRESENT | USER, frame * PAGE)
+        pages.leaf(frame * PAGE | 1 << 11 | 4 << 5, frame * PAGE)  # transition
+        pages.leaf(0, text="is not present")
+        pages.leaf(4 << 5, text="never touched")
+        pages.leaf((0x1234 << 32 if self.pae else 0x12_3000) | 4 << 5, text="page file")
+        pages.leaf(1 << 10 | 0x5000, text="prototype")
+        pages.expect(0x7F00_0000, level=3 if self.pae else 2, text="is not present")
+        pages.expect(0x1_0000_0000, level=0, text="not an address")
         large = LARGE | PRESENT | WRITABLE | ACCESSED_DIRTY
         if self.pae:
             space.entry(LARGE_PAGE, LARGE_FRAME * PAGE | 1 << 12 | large, 2)  # PAT
-            expect(LARGE_PAGE + 0x12_3456, physical=hex(LARGE_FRAME * PAGE + 0x12_3456))
+            pages.expect(LARGE_PAGE + 0x12_3456, physical=hex(LARGE_FRAME * PAGE + 0x12_3456))
         else:
             space.entry(LARGE_PAGE, LARGE_FRAME * PAGE | 1 << 12 | large, 2)
-            expect(LARGE_PAGE + 0x32_3456, physical=hex(LARGE_FRAME * PAGE + 0x32_3456))
+            pages.expect(LARGE_PAGE + 0x32_3456, physical=hex(LARGE_FRAME * PAGE + 0x32_3456))
             space.entry(LARGE_PAGE + 0x40_0000, 0x0040_0000 | 5 << 13 | large, 2)  # PSE-36: bits 39:32 are 5
-            expect(LARGE_PAGE + 0x40_0008, physical=hex(0x5_0040_0008))
+            pages.expect(LARGE_PAGE + 0x40_0008, physical=hex(0x5_0040_0008))
 
     @staticmethod
     def truth_start():

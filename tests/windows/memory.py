@@ -217,3 +217,23 @@ class Heap:
         """(bytes of UTF-16, their address); a text may hold lone surrogates."""
         data = text.encode("utf-16-le", "surrogatepass")
         return len(data), self.put(data + b"\0\0", 2)
+
+
+class HardPages:
+    """Pages that are hard to translate, one behind the other from `base` on, and what is true of each in the list `truth`."""
+
+    def __init__(self, truth, space, base, root):
+        self.truth, self.space, self.next, self.root = truth, space, base, hex(root)
+
+    def expect(self, address, **what):
+        """What translate() must say of an address: `physical`, or `level` and `text` of a fault."""
+        self.truth.append({"address": hex(address), "page_table": self.root, **what})
+
+    def leaf(self, entry, physical=None, text=None):
+        """The next page, with this entry of level 1."""
+        self.space.entry(self.next, entry)
+        if text:
+            self.expect(self.next + 0x123, level=1, text=text)
+        else:
+            self.expect(self.next + 0x123, physical=hex(physical + 0x123))
+        self.next += PAGE
