@@ -20,11 +20,6 @@ using testing::HasSubstr;
 
 const PageRuns kRuns = {{1, 3}, {0x200, 2}, {0x100100, 1}};  // the last one above 4 GiB
 
-Result<Image> open(const Buffer& bytes) {
-  const TempFile file(bytes);
-  return Image::open(file.path());
-}
-
 /// All pages of `runs` are there with their bytes, and no others.
 void expect_pages(const Result<Image>& image, const PageRuns& runs) {
   ASSERT_TRUE(image.has_value()) << image.error().text;
@@ -42,16 +37,17 @@ void expect_pages(const Result<Image>& image, const PageRuns& runs) {
 }
 
 TEST(Dmp, EveryTypeHasTheSamePages) {
-  expect_pages(open(dmp_full(kRuns)), kRuns);
-  expect_pages(open(dmp_bitmap(kRuns, 0x100101, 5)), kRuns);
-  expect_pages(open(dmp_bitmap(kRuns, 0x100108, 6)), kRuns);
-  for (const std::uint32_t type : {8U, 9U, 10U}) expect_pages(open(dmp_ranges(kRuns, type)), kRuns);
-  expect_pages(open(dmp_full32(kRuns)), kRuns);
-  expect_pages(open(dmp_bitmap(kRuns, 0x100101, 5, false)), kRuns);
+  expect_pages(open_dump(dmp_full(kRuns)), kRuns);
+  expect_pages(open_dump(dmp_bitmap(kRuns, 0x100101, 5)), kRuns);
+  expect_pages(open_dump(dmp_bitmap(kRuns, 0x100108, 6)), kRuns);
+  for (const std::uint32_t type : {8U, 9U, 10U})
+    expect_pages(open_dump(dmp_ranges(kRuns, type)), kRuns);
+  expect_pages(open_dump(dmp_full32(kRuns)), kRuns);
+  expect_pages(open_dump(dmp_bitmap(kRuns, 0x100101, 5, false)), kRuns);
 }
 
 TEST(Dmp, Facts) {
-  const auto image = open(dmp_full(kRuns));
+  const auto image = open_dump(dmp_full(kRuns));
   ASSERT_TRUE(image.has_value());
   EXPECT_EQ(image->facts().architecture, Architecture::x86_64);
   ASSERT_EQ(image->facts().cpus.size(), 1U);
@@ -77,7 +73,7 @@ TEST(Dmp, CrashHeader) {
   put(file, 0xFA8, std::uint64_t{132'000'000'000'000'000});
   put(file, 0xFB0, std::uint64_t{0x0031776172});  // "raw1"
   put(file, 0x1054, 17U);
-  const auto image = open(file);
+  const auto image = open_dump(file);
   ASSERT_TRUE(image.has_value());
   ASSERT_TRUE(image->facts().crash.has_value());
   const CrashHeader& crash = *image->facts().crash;
@@ -110,7 +106,7 @@ TEST(Dmp, CrashHeaderOf32Bit) {
   put(file, 0x7D0, 0xc0000005U);
   put(file, 0x7DC, 0x82003000U);
   put(file, 0x7E0, 99U);  // parameters: more than there is room for
-  const auto image = open(file);
+  const auto image = open_dump(file);
   ASSERT_TRUE(image.has_value());
   ASSERT_TRUE(image->facts().crash.has_value());
   const CrashHeader& crash = *image->facts().crash;
@@ -131,7 +127,7 @@ TEST(Dmp, CrashHeaderOf32Bit) {
 TEST(Dmp, FactsThatAreNotFilledIn) {
   Buffer no_context = dmp_full(kRuns);
   put(no_context, 0x348 + 0x30, 0x45474150U);
-  const auto without_context = open(no_context);
+  const auto without_context = open_dump(no_context);
   ASSERT_TRUE(without_context.has_value());
   ASSERT_EQ(without_context->facts().cpus.size(), 1U);
   EXPECT_EQ(without_context->facts().cpus[0].rip, 0U);
@@ -139,7 +135,7 @@ TEST(Dmp, FactsThatAreNotFilledIn) {
 
   Buffer no_root = dmp_full(kRuns);
   put(no_root, 0x10, std::uint64_t{0x4547415045474150});
-  const auto without_root = open(no_root);
+  const auto without_root = open_dump(no_root);
   ASSERT_TRUE(without_root.has_value());
   EXPECT_TRUE(without_root->facts().cpus.empty());
 }
@@ -147,12 +143,12 @@ TEST(Dmp, FactsThatAreNotFilledIn) {
 TEST(Dmp, FactsOfOtherMachines) {
   Buffer arm = dmp_full(kRuns);
   put(arm, 0x30, 0xAA64U);
-  const auto arm_image = open(arm);
+  const auto arm_image = open_dump(arm);
   ASSERT_TRUE(arm_image.has_value());
   EXPECT_EQ(arm_image->facts().architecture, Architecture::arm64);
   EXPECT_TRUE(arm_image->facts().cpus.empty());
 
-  const auto i386 = open(dmp_full32(kRuns));
+  const auto i386 = open_dump(dmp_full32(kRuns));
   ASSERT_TRUE(i386.has_value());
   EXPECT_EQ(i386->facts().architecture, Architecture::x86);
   ASSERT_EQ(i386->facts().cpus.size(), 1U);
@@ -170,15 +166,15 @@ TEST(Dmp, BitmapAgainstASetOfPages) {
     }
     if (runs.empty()) continue;
     SCOPED_TRACE(round);
-    expect_pages(open(dmp_bitmap(runs, bits)), runs);
+    expect_pages(open_dump(dmp_bitmap(runs, bits)), runs);
   }
 }
 
 TEST(Dmp, RunsAreCoalesced) {
-  const auto image = open(dmp_bitmap({{0, 130}, {192, 64}}, 256));
+  const auto image = open_dump(dmp_bitmap({{0, 130}, {192, 64}}, 256));
   ASSERT_TRUE(image.has_value());
   EXPECT_EQ(image->ranges().size(), 2U);
-  const auto parts = open(dmp_full({{1, 1}, {2, 2}, {4, 1}}));
+  const auto parts = open_dump(dmp_full({{1, 1}, {2, 2}, {4, 1}}));
   ASSERT_TRUE(parts.has_value());
   EXPECT_EQ(parts->ranges().size(), 3U);
   EXPECT_EQ(parts->memory().regions().size(), 1U);
@@ -187,7 +183,7 @@ TEST(Dmp, RunsAreCoalesced) {
 TEST(Dmp, BitmapThatDoesNotEndWithAByte) {
   Buffer bytes = dmp_bitmap({{0, 1}, {8, 2}}, 10);
   bytes[kDmpHeader + 0x38 + 1] |= std::byte{0xFC};  // bits that are not part of it
-  expect_pages(open(bytes), {{0, 1}, {8, 2}});
+  expect_pages(open_dump(bytes), {{0, 1}, {8, 2}});
 }
 
 TEST(Dmp, RangeTableEndsWithTheTotal) {
@@ -195,9 +191,9 @@ TEST(Dmp, RangeTableEndsWithTheTotal) {
   Buffer bytes = dmp_ranges(kRuns, 10);
   put(bytes, 0x2030 + kRuns.size() * 16, std::uint64_t{0x5000});
   put(bytes, 0x2038 + kRuns.size() * 16, std::uint64_t{1} << 60);
-  expect_pages(open(bytes), kRuns);
+  expect_pages(open_dump(bytes), kRuns);
   put(bytes, 0xF98, 8U);
-  const auto image = open(bytes);
+  const auto image = open_dump(bytes);
   ASSERT_FALSE(image.has_value());
   EXPECT_THAT(image.error().text, HasSubstr("0x1000000000000000 pages from page 0x5000"));
 }
@@ -208,7 +204,7 @@ TEST(Dmp, RangeTableWithoutAnEnd) {
   bytes.erase(bytes.begin() + 0x2050, bytes.begin() + 0x2060);
   put(bytes, 0x2010, std::uint64_t{0x30});
   put(bytes, 0x2018, std::uint64_t{0x2050});
-  expect_pages(open(bytes), {{1, 1}, {5, 1}});
+  expect_pages(open_dump(bytes), {{1, 1}, {5, 1}});
 }
 
 TEST(Dmp, SparseBitmapOfManyPagesIsBounded) {
@@ -218,7 +214,7 @@ TEST(Dmp, SparseBitmapOfManyPagesIsBounded) {
   Buffer bytes = dmp_bitmap({}, kBits);
   std::fill_n(bytes.begin() + kDmpHeader + 0x38, kBits / 8, std::byte{0x55});
   bytes.resize(bytes.size() + 10 * kPageSize);
-  const auto image = open(bytes);
+  const auto image = open_dump(bytes);
   ASSERT_TRUE(image.has_value()) << image.error().text;
   EXPECT_TRUE(image->truncated());
   EXPECT_EQ(image->memory().present_bytes(), 10 * kPageSize);
@@ -231,7 +227,7 @@ TEST(Dmp, SparseBitmapOfManyPagesIsBounded) {
 TEST(Dmp, CutInARunIsUnreadableFromThere) {
   Buffer bytes = dmp_full(kRuns);
   bytes.resize(bytes.size() - 2 * kPageSize - 1);  // a byte of the second run's first page
-  const auto image = open(bytes);
+  const auto image = open_dump(bytes);
   ASSERT_TRUE(image.has_value());
   Buffer to(2 * kPageSize);
   auto outcome = image->memory().read(PhysAddr(0x200 * kPageSize), to);
@@ -243,117 +239,6 @@ TEST(Dmp, CutInARunIsUnreadableFromThere) {
   EXPECT_EQ(outcome.stop, MemoryErrc::invalid_guest_address);
 }
 
-Buffer small_dump() {
-  Buffer bytes = dmp_header64(4, 0x2120);
-  bytes.resize(0x2080);
-  put(bytes, 0x2008, 0x211CU);  // where the mark lies
-  put(bytes, 0x2030, 0x2080U);  // the list of drivers
-  put(bytes, 0x2034, 1U);
-  put(bytes, 0x2080, 0x2110U);  // its name
-  put(bytes, 0x20B8, std::uint64_t{0xfffff80512340000});
-  put(bytes, 0x20C0, std::uint64_t{0xfffff80512341000});
-  put(bytes, 0x20C8, 0x6000U);
-  put(bytes, 0x2108, 0x5e0a0001U);
-  put(bytes, 0x2110, 3U);
-  put(bytes, 0x2114, u'a');
-  put(bytes, 0x2116, u'.');
-  put(bytes, 0x2118, u's');
-  put(bytes, 0x211C, 0x44475254U);
-  return bytes;
-}
-
-TEST(Dmp, SmallDumpHasListsAndNoMemory) {
-  const auto image = open(small_dump());
-  ASSERT_TRUE(image.has_value()) << image.error().text;
-  EXPECT_EQ(image->memory().present_bytes(), 0U);
-  EXPECT_FALSE(image->truncated());
-  EXPECT_TRUE(image->notices().empty()) << notices_of(*image);
-  ASSERT_TRUE(image->facts().triage.has_value());
-  ASSERT_EQ(image->facts().triage->drivers.size(), 1U);
-  const TriageDriver& driver = image->facts().triage->drivers[0];
-  EXPECT_EQ(driver.base, VirtAddr(0xfffff80512340000));
-  EXPECT_EQ(driver.entry_point, VirtAddr(0xfffff80512341000));
-  EXPECT_EQ(driver.size, 0x6000U);
-  EXPECT_EQ(driver.timestamp, 0x5e0a0001U);
-  EXPECT_EQ(driver.name.size(), 6U);
-  ASSERT_TRUE(image->facts().crash.has_value());
-}
-
-TEST(Dmp, SmallDumpThatIsCut) {
-  Buffer bytes = small_dump();
-  bytes.resize(0x2118);
-  const auto without_mark = open(bytes);
-  ASSERT_TRUE(without_mark.has_value()) << without_mark.error().text;
-  EXPECT_TRUE(without_mark->truncated());
-  EXPECT_THAT(notices_of(*without_mark), HasSubstr("TRGD at 0x211c, is not there: it was cut"));
-  bytes.resize(0x20FF);
-  const auto in_the_list = open(bytes);
-  ASSERT_TRUE(in_the_list.has_value()) << in_the_list.error().text;
-  EXPECT_TRUE(in_the_list->facts().triage->drivers.empty());
-  EXPECT_THAT(notices_of(*in_the_list), HasSubstr("driver 0 of 1 at 0x2080: the file ends"));
-  bytes.resize(0x207F);
-  const auto in_the_header = open(bytes);
-  ASSERT_FALSE(in_the_header.has_value());
-  EXPECT_THAT(in_the_header.error().text, HasSubstr("inside the header of a small dump"));
-}
-
-TEST(Dmp, SmallDumpWithNonsense) {
-  Buffer bytes = small_dump();
-  put(bytes, 0x2034, 0xffffffffU);  // drivers
-  put(bytes, 0x2018, 0xfffffff0U);  // unloaded drivers
-  put(bytes, 0x2078, 0x2000U);      // blocks
-  put(bytes, 0x207C, 0xffffffffU);
-  const auto image = open(bytes);
-  ASSERT_TRUE(image.has_value()) << image.error().text;
-  EXPECT_EQ(image->facts().triage->drivers.size(), 1U);
-  EXPECT_LE(image->facts().triage->pieces.size(), bytes.size() / 16);
-}
-
-/// Adds a block of virtual memory, whose bytes are the first of the file, behind the table at
-/// `table`.
-void add_block(Buffer& bytes, std::uint64_t address, std::uint32_t at, std::uint32_t size) {
-  append(bytes, address);
-  append(bytes, at);
-  append(bytes, size);
-}
-
-TEST(Dmp, SmallDumpHasPiecesOfVirtualMemory) {
-  Buffer bytes = small_dump();
-  const auto table = static_cast<std::uint32_t>(bytes.size());
-  add_block(bytes, 0xfffff80500000000, 0x2000, 0x20);
-  add_block(bytes, 0xfffff80500000010, 0x2080, 0x20);  // its first half is that of the block before
-  add_block(bytes, 0xffffffffffffffff, 0x2000, 16);    // 15 of them are behind the last address
-  add_block(bytes, 0x1000, table, 0x1000);             // cut
-  add_block(bytes, 0x9000, 0xfffffff0, 0x1000);        // not in the file
-  put(bytes, 0x2078, table);
-  put(bytes, 0x207C, 5U);
-  const auto image = open(bytes);
-  ASSERT_TRUE(image.has_value()) << image.error().text;
-  EXPECT_EQ(image->memory().present_bytes(), 0U);
-  const TriageDump& dump = *image->facts().triage;
-  EXPECT_EQ(dump.pieces.size(), 4U);
-  EXPECT_EQ(dump.memory.present_bytes(), 0x30U + 1 + 5 * 16);
-  Buffer found(0x30);
-  EXPECT_TRUE(dump.memory.read(PhysAddr(0xfffff80500000000), found).complete());
-  Buffer expected(bytes.begin() + 0x2000, bytes.begin() + 0x2020);
-  expected.insert(expected.end(), bytes.begin() + 0x2090, bytes.begin() + 0x20A0);
-  EXPECT_EQ(found, expected);
-  EXPECT_TRUE(image->truncated());
-  EXPECT_THAT(notices_of(*image), HasSubstr("block of 16 bytes for 0xffffffffffffffff"));
-}
-
-TEST(Dmp, SmallDumpOfManyBlocksIsBounded) {
-  Buffer bytes = small_dump();
-  put(bytes, 0x2078, static_cast<std::uint32_t>(bytes.size()));
-  put(bytes, 0x207C, 1U << 20U);
-  for (std::uint64_t i = 0; i < 1U << 20U; ++i)
-    add_block(bytes, 0xfffff80000000000 + i * 8, 0x2000, 0x7fffffff);
-  const auto image = open(bytes);
-  ASSERT_TRUE(image.has_value()) << image.error().text;
-  EXPECT_EQ(image->facts().triage->pieces.size(), 1U << 16U);
-  EXPECT_THAT(notices_of(*image), HasSubstr("1048576 blocks at"));
-}
-
 TEST(Dmp, MillionRunsAreRead) {
   // Every second page: of each run of a bitmap there is one page, of few is there a byte.
   PageRuns runs;
@@ -362,7 +247,7 @@ TEST(Dmp, MillionRunsAreRead) {
   Buffer bytes = dmp_bitmap(runs, kBits);
   std::fill_n(bytes.begin() + kDmpHeader + 0x38, kBits / 8, std::byte{0x55});
   put(bytes, kDmpHeader + 0x28, kBits / 2);
-  const auto image = open(bytes);
+  const auto image = open_dump(bytes);
   ASSERT_TRUE(image.has_value()) << image.error().text;
   EXPECT_TRUE(image->truncated());
   EXPECT_EQ(image->memory().present_bytes(), runs.size() * kPageSize);
@@ -523,9 +408,9 @@ TEST(Dmp, RangesBeyondTheFileAreRefusedUnlessItWasLonger) {
   // Types 8 and 9 have no total: only the size in the header can say that the file was cut.
   Buffer bytes = dmp_ranges(kRuns, 9);
   bytes.pop_back();
-  EXPECT_TRUE(open(bytes).has_value());
+  EXPECT_TRUE(open_dump(bytes).has_value());
   put(bytes, 0xFA0, std::uint64_t{0x4547415045474150});
-  const auto image = open(bytes);
+  const auto image = open_dump(bytes);
   ASSERT_FALSE(image.has_value());
   EXPECT_THAT(image.error().text,
               HasSubstr("need a file of 0x8070 bytes, it has 0x806f and should have 0x0"));

@@ -139,4 +139,10 @@ inline Buffer dmp_ranges(const PageRuns& runs, std::uint32_t type) {
   return file;
 }
 
+/// The bytes as the file of an image.
+inline Result<Image> open_dump(const Buffer& bytes) {
+  const TempFile file(bytes);
+  return Image::open(file.path());
+}
+
 }  // namespace engram::image::test

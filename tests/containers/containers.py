@@ -15,13 +15,11 @@ import json
 import os
 import pathlib
 import random
-import re
 import shutil
 import struct
 import subprocess
 import sys
 import tempfile
-import zlib
 
 LAB = pathlib.Path(__file__).resolve().parent.parent / "lab"
 sys.path[:0] = [str(LAB), str(LAB.parent / "damage")]
@@ -30,7 +28,9 @@ import damage  # noqa: E402  pylint: disable=wrong-import-position
 import elf  # noqa: E402  pylint: disable=wrong-import-position
 import kdump  # noqa: E402  pylint: disable=wrong-import-position
 import lime  # noqa: E402  pylint: disable=wrong-import-position
+import monitor_cases  # noqa: E402  pylint: disable=wrong-import-position
 import monitors  # noqa: E402  pylint: disable=wrong-import-position
+import packers  # noqa: E402  pylint: disable=wrong-import-position
 import programs  # noqa: E402  pylint: disable=wrong-import-position
 import sparse  # noqa: E402  pylint: disable=wrong-import-position
 from case import Case  # noqa: E402  pylint: disable=wrong-import-position
@@ -51,7 +51,8 @@ class Folder:
         self.dump = dump
         self.path = dump.parent.parent / "containers" / dump.name
         self.path.mkdir(parents=True, exist_ok=True)
-        sources = (dump / "dump.elf", pathlib.Path(__file__), pathlib.Path(monitors.__file__))
+        code = (pathlib.Path(module.__file__) for module in (sys.modules[__name__], monitor_cases, monitors, packers))
+        sources = (dump / "dump.elf", *code)
         key = [[path.stat().st_mtime_ns, path.stat().st_size] for path in sources]
         stamp = self.path / "stamp.json"
         if not stamp.exists() or json.loads(stamp.read_text(encoding="ascii")) != key:
@@ -315,108 +316,11 @@ def ranges(case):
     case.tables(case.arguments.dump / "dump.raw", "--ranges", iomem)
 
 
-def migration(case):
-    """What QEMU saves has the RAM of the machine; its dump has memory of devices beside."""
-    image = case.arguments.dump / "dump.migration"
-    case.pages(image)
-    case.all_tables(image)
-    registers(case, image)
-
-
-def registers(case, image):
-    """CR3 of the file is what QEMU's monitor said."""
-    said = re.findall(r"CR3=([0-9a-f]+)", (case.arguments.dump / "registers.txt").read_text(encoding="ascii"))
-    found = [row["cr3"] for row in case.query(image, "SELECT cr3 FROM registers")]
-    case.expect([int(value, 16) for value in found] == [int(value, 16) for value in said], f"CR3: {found}, {said}")
-    return int(said[0], 16)
-
-
-def libvirt(case):
-    """libvirt's header and XML before the same stream; packed, it is refused with what unpacks it."""
-    source = case.arguments.dump / "dump.migration"
-
-    def convert(path):
-        with open(source, "rb") as file, open(path, "wb") as target:
-            target.write(monitors.libvirt_header())
-            shutil.copyfileobj(file, target)
-
-    image = case.folder.make("dump.libvirt", convert)
-    case.pages(image)
-    case.tables(image)
-    header = {row["name"]: row["value"] for row in case.query(image, "SELECT * FROM image_header")}
-    case.expect(header["domain"] == "lab" and header["machine"].startswith("pc-i440fx"), f"{header}")
-    packed = case.folder.path / "dump.packed.libvirt"
-    with open(source, "rb") as file, open(packed, "wb") as target:
-        target.write(monitors.libvirt_header(1))
-        target.flush()
-        subprocess.run(["gzip", "-1"], stdin=file, stdout=target, check=True)
-    done = subprocess.run([case.arguments.engram, "info", packed], capture_output=True, encoding="utf-8", check=False)
-    command = re.search(r"tail -c \+\d+ FILE \| gzip -dc > STREAM", done.stderr)
-    case.expect(done.returncode == 1 and command, f"packed: {done.returncode}: {done.stderr}")
-    if command:
-        unpack = command[0].replace("FILE", str(packed)).replace("STREAM", str(packed.with_suffix(".stream")))
-        subprocess.run(unpack, shell=True, check=True)
-        case.expect(case.run("cmp", packed.with_suffix(".stream"), source) == "", "the stream differs")
-        packed.with_suffix(".stream").unlink()
-    packed.unlink()
-
-
-def vmware_memory(case, target):
-    """The regions of the raw dump, whose two halves change places in the file."""
-    source = case.arguments.dump / "dump.raw"
-    half = source.stat().st_size // 2
-    begin = target.tell()
-    target.flush()
-    with open(source, "rb") as file:
-        for at, place in ((0, half), (half, 0)):
-            sparse.copy(file.fileno(), at, target.fileno(), begin + place, half)
-    target.truncate(begin + 2 * half)
-    pages = half // PAGE
-    return [(0, pages, pages), (pages, 0, pages)]
-
-
-def vmware(case):
-    """A .vmem file finds its .vmss by itself, and the other way round."""
-    def convert(path):
-        with open(path, "wb") as target:
-            vmware_memory(case, target)
-
-    image = case.folder.make("machine.vmem", convert)
-    pages = (case.arguments.dump / "dump.raw").stat().st_size // PAGE // 2
-    said = re.search(r"CR3=([0-9a-f]+)", (case.arguments.dump / "registers.txt").read_text(encoding="ascii"))
-    state = case.folder.path / "machine.vmss"
-    state.write_bytes(monitors.vmware_state([(0, pages, pages), (pages, 0, pages)], int(said[1], 16)))
-    case.raw_pages(image)
-    case.raw_pages(state)
-    case.all_tables(image)
-    registers(case, image)
-    moved = state.rename(state.with_name("other.state"))
-    case.tables(image, "--with", moved)
-    state.unlink(missing_ok=True)
-
-
-def vmware_inside(case):
-    """A state with the memory in it."""
-    size = (case.arguments.dump / "dump.raw").stat().st_size
-    pages = size // PAGE // 2
-
-    def convert(path):
-        with open(path, "wb") as target:
-            target.write(monitors.vmware_state([(0, pages, pages), (pages, 0, pages)], 0, size))
-            vmware_memory(case, target)
-            target.seek(0, 2)
-            target.write(monitors.VMWARE_END)
-
-    image = case.folder.make("inside.vmsn", convert)
-    case.raw_pages(image)
-    case.tables(image)
-
-
 def damaged(name):
     """A case: a container that is cut, or overwritten here and there, answers right or says why not."""
     def run(case):
         def packed_dump():
-            kind, write, _ = PACKERS[name]
+            kind, write, _ = packers.PACKERS[name]
             return case.folder.make(f"dump.{kind}.{name}", lambda path: write(case.arguments.dump / f"dump.{kind}", path))
 
         source = {"kdump": lambda: case.folder.kdump("lzo"), "flat": case.folder.flat, "avml": case.folder.avml,
@@ -452,55 +356,10 @@ def damaged(name):
     return run
 
 
-def bgzf(data):
-    """A member of BGZF, as bgzip writes it."""
-    packer = zlib.compressobj(1, zlib.DEFLATED, -zlib.MAX_WBITS)
-    packed = packer.compress(data) + packer.flush()
-    return (b"\x1f\x8b\x08\x04\0\0\0\0\0\xff" + struct.pack("<H2sHH", 6, b"BC", 2, len(packed) + 25) + packed
-            + struct.pack("<II", zlib.crc32(data), len(data)))
-
-
-def write_bgzf(source, path):
-    """The file in members of 65280 bytes, and the empty one that ends it."""
-    zeros = bgzf(bytes(0xFF00))
-    with open(source, "rb") as file, open(path, "wb") as target:
-        while data := file.read(0xFF00):
-            target.write(zeros if not any(data) else bgzf(data))
-        target.write(bgzf(b""))
-
-
-def write_frames(source, path):
-    """The file in zstd frames of 8 MiB."""
-    with open(source, "rb") as file, open(path, "wb") as target, tempfile.NamedTemporaryFile() as piece:
-        while data := file.read(8 << 20):
-            os.pwrite(piece.fileno(), data, 0)
-            os.truncate(piece.fileno(), len(data))
-            target.flush()
-            subprocess.run(["zstd", "-q", "-1", "-c", piece.name], stdout=target, check=True)
-
-
-def command(*words):
-    """Runs a program that packs SOURCE to standard output."""
-    def write(source, path):
-        with open(path, "wb") as target:
-            subprocess.run([*words, source], stdout=target, check=True)
-    return write
-
-
-# What packs a file, of which format, and whether it is unpacked where it is read.
-PACKERS = {
-    "gzip": ("raw", command("gzip", "-1", "-c"), False),
-    "bgzf": ("lime", write_bgzf, True),
-    "xz-blocks": ("raw", command("xz", "-0", "-c", "--threads=2", "--block-size=8MiB"), True),
-    "zstd": ("elf", command("zstd", "-q", "-1", "-c"), False),
-    "zstd-frames": ("elf", write_frames, True),
-}
-
-
 def packed(name):
     """A case: a file that is packed as a whole has the pages and tables of the file that was packed."""
     def run(case):
-        kind, write, by_blocks = PACKERS[name]
+        kind, write, by_blocks = packers.PACKERS[name]
         source = case.arguments.dump / f"dump.{kind}"
         image = case.folder.make(f"dump.{kind}.{name}", lambda path: write(source, path))
         case.original = source
@@ -528,8 +387,9 @@ def pread(path, offset, length):
 
 CASES = {name: plain(name) for name in ("none", "zlib", "lzo", "snappy", "zstd")}
 CASES |= {"flat": flat, "filtered": filtered, "split": split, "avml": avml, "ranges": ranges}
-CASES |= {"migration": migration, "libvirt": libvirt, "vmware": vmware, "vmware-inside": vmware_inside}
-CASES |= {f"packed-{name}": packed(name) for name in PACKERS}
+CASES |= {"migration": monitor_cases.migration, "libvirt": monitor_cases.libvirt, "vmware": monitor_cases.vmware,
+          "vmware-inside": monitor_cases.vmware_inside}
+CASES |= {f"packed-{name}": packed(name) for name in packers.PACKERS}
 CASES |= {f"damaged-{name}": damaged(name) for name in ("kdump", "flat", "avml", "migration", "bgzf", "zstd")}
 
 
