@@ -20,6 +20,16 @@ void add_range(Contents& contents, const FileView& file, Range range) {
   }
 }
 
+void set_source(Contents& contents, std::shared_ptr<const guest::PhysicalSource> memory,
+                std::shared_ptr<const PageProblems> problems) {
+  for (guest::Region& region : contents.regions) {
+    if (region.backing != guest::Backing::source) continue;
+    region = guest::Region::from_source(region.start, region.size, *memory);
+  }
+  contents.owner = std::move(memory);
+  contents.problems = std::move(problems);
+}
+
 std::string printable(Bytes text) {
   std::string shown(text_until_nul(text));
   std::replace_if(

@@ -60,14 +60,7 @@ class Reader {
     say_losses();
 
     const auto pages = std::make_shared<const Pages>(std::move(files_), problems);
-    const auto memory = std::make_shared<const PageMemory>(pages);
-    for (Region& region : contents_.regions) {
-      if (region.backing == Backing::source) {
-        region = Region::from_source(region.start, region.size, *memory);
-      }
-    }
-    contents_.owner = memory;
-    contents_.problems = std::move(problems);
+    set_source(contents_, std::make_shared<const PageMemory>(pages), std::move(problems));
     return std::move(contents_);
   }
 

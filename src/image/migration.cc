@@ -21,7 +21,6 @@ namespace engram::image::migration {
 namespace {
 
 using guest::Backing;
-using guest::Region;
 
 constexpr std::size_t kMostCpus = 8192;
 constexpr elf::ByteOrder kBigEndian(true);
@@ -62,14 +61,7 @@ class Reader {
     auto problems = std::make_shared<PageProblems>();
     const auto pages =
         std::make_shared<const RamPages>(file_, std::move(stream_.pages), layout_.places, problems);
-    const auto memory = std::make_shared<const RamMemory>(pages);
-    for (Region& region : contents_.regions) {
-      if (region.backing == Backing::source) {
-        region = Region::from_source(region.start, region.size, *memory);
-      }
-    }
-    contents_.owner = memory;
-    contents_.problems = std::move(problems);
+    set_source(contents_, std::make_shared<const RamMemory>(pages), std::move(problems));
     return std::move(contents_);
   }
 
