@@ -30,6 +30,7 @@ PartKind kind_of(const Fault& fault) {
     case Reason::page_unreadable:
     case Reason::no_tables:
     case Reason::no_piece:
+    case Reason::piece_unreadable:
       break;
   }
   return PartKind::page_absent;

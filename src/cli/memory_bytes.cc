@@ -26,11 +26,8 @@ ByteSource::Outcome PhysicalBytes::read(std::uint64_t from, MutableBytes to) con
   Stop stop{end_of_block(bad.value, kPageSize), absent ? 1U : 0U, guest::absence_text(absent)};
   const guest::Region* const region = memory_.find(bad);
   if (region == nullptr) {
-    const auto regions = memory_.regions();
-    const auto next =
-        std::upper_bound(regions.begin(), regions.end(), bad,
-                         [](PhysAddr a, const guest::Region& r) { return a < r.start; });
-    stop.end = next == regions.end() ? 0 : next->start.value;
+    const guest::Region* const next = memory_.find_behind(bad);
+    stop.end = next == nullptr ? 0 : next->start.value;
   } else if (region->backing == guest::Backing::unreadable) {
     stop.end = region->end().value;
   }

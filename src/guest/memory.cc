@@ -106,6 +106,14 @@ MemoryResult<ConstVolatileSlice> Region::view(RegionOffset at, std::uint64_t cou
   return ConstVolatileSlice(host + at.value, static_cast<std::size_t>(count));
 }
 
+const Region* Memory::find_behind(PhysAddr address) const {
+  const auto all = regions();
+  const auto next =
+      std::upper_bound(all.begin(), all.end(), address,
+                       [](PhysAddr a, const Region& region) { return a < region.start; });
+  return next == all.end() ? nullptr : &*next;
+}
+
 Result<Memory> Memory::create(std::vector<Region> regions, std::shared_ptr<const void> owner) {
   ENGRAM_TRY(regions, sorted_and_merged(std::move(regions)));
   Memory memory;

@@ -131,6 +131,9 @@ class Memory : public MemoryAccess<Memory, Region> {
   /// The region that holds `address`, or null.
   [[nodiscard]] const Region* find(PhysAddr address) const { return regions_.find(address); }
 
+  /// The first region that begins behind `address`, or null.
+  [[nodiscard]] const Region* find_behind(PhysAddr address) const;
+
   /// The memory without a translation in front of it: this one.
   [[nodiscard]] const Memory* physical_memory() const { return this; }
 

@@ -275,7 +275,10 @@ ReadOutcome AddressSpace::read(VirtAddr from, MutableBytes to) const {
   if (is_of_pieces()) {
     const auto got = memory_->read(PhysAddr(from.value), to);
     if (got.complete()) return {got.count, std::nullopt};
-    return {got.count, Fault{from + got.count, Reason::no_piece, 0, {}, 0}};
+    const VirtAddr bad = from + got.count;
+    const bool is_absent = guest::is_absent(got.stop);
+    return {got.count,
+            Fault{bad, is_absent ? Reason::no_piece : Reason::piece_unreadable, 0, {}, 0}};
   }
   std::size_t done = 0;
   while (done < to.size()) {
@@ -315,6 +318,10 @@ std::optional<std::uint64_t> AddressSpace::load_aligned(VirtAddr from) const {
 
 VirtAddr AddressSpace::last_alike(const Fault& fault) const {
   const std::uint64_t address = fault.address.value;
+  if (fault.reason == Reason::no_piece) {
+    const guest::Region* const next = memory_->find_behind(PhysAddr(address));
+    return VirtAddr(next == nullptr ? ~std::uint64_t{0} : next->start.value - 1);
+  }
   if (fault.reason != Reason::non_canonical) {
     const bool is_page = fault.level == 0 || format_ == nullptr;
     return VirtAddr(address | ((is_page ? kPageSize : format_->span(fault.level)) - 1));
@@ -384,6 +391,8 @@ std::string to_string(const Fault& fault) {
     case Reason::no_piece:
       return fmt::format("{:#x}: in none of the pieces of virtual memory that the image has",
                          address);
+    case Reason::piece_unreadable:
+      return fmt::format("{:#x}: {}", address, guest::absence_text(false));
   }
   return fmt::format("{:#x}: unknown fault", address);
 }

@@ -65,6 +65,7 @@ enum class Reason : std::uint8_t {
   page_unreadable,   ///< the address translates, but the image file is cut or failing there
   no_tables,         ///< there are no page tables: an image of pieces of virtual memory
   no_piece,          ///< such an image does not have the byte
+  piece_unreadable,  ///< it has, where the image file is cut or failing
 };
 
 /// Why a virtual address could not be translated or read.
@@ -183,7 +184,8 @@ class AddressSpace {
                                  const std::function<bool(const Mapping&)>& visit) const;
 
   /// The last address, of those that follow fault.address without a gap, that fails for the same
-  /// reason at the same entry (or is in the same 4 KiB, if the page itself is not there).
+  /// reason at the same entry (or is in the same 4 KiB, if the page itself is not there; of
+  /// pieces: up to the next one).
   [[nodiscard]] VirtAddr last_alike(const Fault& fault) const;
 
   static constexpr std::uint64_t kTableLimit = 1U << 22U;

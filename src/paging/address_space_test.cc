@@ -194,7 +194,7 @@ class RandomTables {
 };
 
 TEST(AddressSpace, AgreesWithTheSdmOnRandomTables) {
-  std::array<unsigned, static_cast<std::size_t>(Reason::no_piece) + 1> reasons{};
+  std::array<unsigned, static_cast<std::size_t>(Reason::piece_unreadable) + 1> reasons{};
   std::array<unsigned, 3> sizes{};
   for (unsigned seed = 0; seed < 60; ++seed) {
     const unsigned count = 4 + seed % 2;

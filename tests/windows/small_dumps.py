@@ -19,6 +19,10 @@ def check_pieces(image, small):
         rows = json.loads(done.stdout)
         if len(rows) != 1 or rows[0]["size"] != len(content):
             raise Failed(f"{address:#x}: {done.stdout} {done.stderr}")
+    gap = 0x38  # before the stack, which does not begin with a page
+    done = image.run("read", image.path, f"{small.STACK - gap:x}", "--virt", "--len", str(gap + 16), "--format", "json")
+    compare("behind a gap", [{"size": row["size"], "there": row["bytes"] is not None} for row in json.loads(done.stdout)],
+            [{"size": gap, "there": False}, {"size": 16, "there": True}])
     row, = image.query(f"SELECT read_bytes({small.STACK - 1 - 2**64}, 2) IS NULL AS gone, translate({NT:#x}) IS NULL AS none")
     compare("no piece", [row], [{"gone": 1, "none": 1}])
     if "no page tables" not in (text := " ".join(image.messages("SELECT read_bytes(1, 1, 4096) AS bytes"))):
