@@ -51,15 +51,18 @@ class Unpacker {
       rest_ = rest_.subspan(step.read);
       filled += step.written;
       const bool stuck = step.read == 0 && step.written == 0;
-      if (step.state == StreamDecoder::State::damaged) {
-        done.problem = decoder_.problem();
-      } else if (done.size + filled > most) {
+      const bool is_at_end = step.state == StreamDecoder::State::end;
+      const bool ended = is_at_end && rest_.empty() && at_ >= end_;
+      if (done.size + filled > most) {  // what lies behind is another block's
         done.problem = fmt::format("it gives more than the {} bytes that are declared", most);
         filled = static_cast<std::size_t>(most - done.size);
-      } else if (step.state == StreamDecoder::State::more && stuck) {
+      } else if (step.state == StreamDecoder::State::damaged) {
+        done.problem = decoder_.problem();
+      } else if (stuck && is_at_end && !ended) {
+        done.problem = "it ends before its declared end";
+      } else if (stuck && !ended) {
         done.problem = cut_ ? "the file is cut or failing" : "it ends too early";
       }
-      const bool ended = step.state == StreamDecoder::State::end && rest_.empty() && at_ >= end_;
       more = !done.problem && !ended;
     }
     return filled;
@@ -205,6 +208,11 @@ std::uint64_t PackedFile::make(std::size_t index) const {
     problems_->add(fmt::format("{}: block {} at {:#x}, for {} bytes from {:#x}: {}", format_.name,
                                index, block.at.value, block.size, block.start.value, text));
   };
+  constexpr std::uint64_t kLikely = 16 * kMiB;  // not zeros; a block may have much more of those
+  if (const auto room = scratch_.expect_room(std::min(block.size, kLikely)); !room) {
+    problem(room.error().text);
+    return 0;  // another time there may be room
+  }
   const auto decoder = format_.block(block);
   if (decoder == nullptr) {
     problem("no memory to unpack it");
@@ -213,7 +221,7 @@ std::uint64_t PackedFile::make(std::size_t index) const {
   ++unpacked_blocks_;
   Unpacker unpacker(file_, block.at, block.packed, *decoder);
   const auto done = unpacker.run(scratch_, block.start, block.size, {});
-  if (!done) {  // another time there may be room
+  if (!done) {
     problem(done.error().text);
     return 0;
   }

@@ -52,6 +52,8 @@ std::vector<Sample> samples(const Buffer& bytes) {
           {"zstd, seekable", zstd_seekable(bytes, kBlock), blocks}};
 }
 
+/// Of a file that stays; a temporary would not.
+std::unique_ptr<PackedFile> open_packed(Buffer&& file) = delete;
 std::unique_ptr<PackedFile> open_packed(const Buffer& file) {
   const PackedFormat* const format = packed_format_of(file);
   EXPECT_NE(format, nullptr);
@@ -207,6 +209,44 @@ TEST(PackedFile, BlocksAreAsLargeAsTheySay) {
     ASSERT_EQ(packed->problems()->list().size(), 1U);
     EXPECT_THAT(packed->problems()->list()[0].text, HasSubstr("block 0 at 0x0"));
   }
+}
+
+TEST(PackedFile, ABlockThatGivesTooMuchLeavesItsNeighbourAlone) {
+  constexpr std::uint32_t kMember = 0xFF00;
+  constexpr std::size_t kMembers = 4;  // of a block
+  const Buffer zeros(kMember);
+  Buffer file;
+  for (std::size_t i = 0; i + 1 < kMembers; ++i) append(file, bgzf_member(zeros, kMember));
+  append(file, bgzf_member(Buffer(3 * kMember, std::byte{'X'}), kMember));
+  for (std::size_t i = 0; i < kMembers; ++i) append(file, bgzf_member(zeros, kMember));
+  append(file, bgzf_member({}, 0));
+  for (const bool neighbour_first : {false, true}) {
+    const auto packed = open_packed(file);
+    Buffer first(kMembers * kMember), behind(first.size(), std::byte{1});
+    const auto read_neighbour = [&] {
+      EXPECT_EQ(packed->read(FileOffset(first.size()), behind), behind.size());
+    };
+    if (neighbour_first) read_neighbour();
+    static_cast<void>(packed->read(FileOffset(0), first));
+    read_neighbour();
+    EXPECT_EQ(behind, Buffer(behind.size())) << neighbour_first;
+    ASSERT_EQ(packed->problems()->list().size(), 1U);
+    EXPECT_THAT(packed->problems()->list()[0].text, HasSubstr("more than the 261120 bytes"));
+  }
+}
+
+TEST(PackedFile, ABlockThatEndsBeforeItsEndEnds) {
+  const Buffer bytes = memory_bytes();
+  const Buffer file = xz_with_junk(bytes, kBlock, Buffer(64));
+  const auto packed = open_packed(file);
+  Buffer second(kBlock);
+  EXPECT_EQ(packed->read(FileOffset(kBlock), second), kBlock);
+  EXPECT_TRUE(std::equal(second.begin(), second.end(), bytes.begin() + kBlock));
+  EXPECT_TRUE(packed->problems()->list().empty());
+  Buffer first(kBlock);
+  static_cast<void>(packed->read(FileOffset(0), first));
+  ASSERT_EQ(packed->problems()->list().size(), 1U);
+  EXPECT_THAT(packed->problems()->list()[0].text, HasSubstr("it ends before its declared end"));
 }
 
 TEST(PackedFile, ASizeThatNobodyHasIsOnlyAClaim) {

@@ -20,7 +20,8 @@ class StreamDecoder {
   enum class State : std::uint8_t {
     more,     ///< room, or packed bytes, are wanted
     end,      ///< the stream is whole; behind it another one may begin
-    damaged,  ///< problem() says how; what was written before is good
+    damaged,  ///< problem() says how; of what was written before some may be wrong, too: a
+              ///< checksum stands behind the bytes
   };
   struct Step {
     std::size_t read = 0, written = 0;  ///< bytes

@@ -41,22 +41,32 @@ inline Buffer gzip_member(Bytes bytes, int window = MAX_WBITS + 16) {
   return out;
 }
 
+inline std::uint32_t checksum(Bytes bytes) {
+  return static_cast<std::uint32_t>(
+      crc32(0, reinterpret_cast<const Bytef*>(bytes.data()), static_cast<uInt>(bytes.size())));
+}
+
+inline Buffer bgzf_member(Bytes bytes, std::uint32_t declared) {
+  Buffer member;
+  const Buffer data = gzip_member(bytes, -MAX_WBITS);
+  for (const unsigned byte : {0x1FU, 0x8BU, 8U, 4U, 0U, 0U, 0U, 0U, 0U, 0xFFU, 6U, 0U}) {
+    append(member, static_cast<std::uint8_t>(byte));
+  }
+  append(member, std::uint32_t{0x24342});  // "BC", and the size of what follows
+  append(member, static_cast<std::uint16_t>(data.size() + 25));
+  append(member, data);
+  append(member, checksum(bytes));
+  append(member, declared);
+  return member;
+}
+
 /// As bgzip writes it, with its empty last member.
 inline Buffer bgzf(Bytes bytes) {
   Buffer file;
   auto parts = pieces(bytes, 0xFF00);
   parts.emplace_back();
   for (const Bytes part : parts) {
-    const Buffer data = gzip_member(part, -MAX_WBITS);
-    for (const unsigned byte : {0x1FU, 0x8BU, 8U, 4U, 0U, 0U, 0U, 0U, 0U, 0xFFU, 6U, 0U}) {
-      append(file, static_cast<std::uint8_t>(byte));
-    }
-    append(file, std::uint32_t{0x24342});  // "BC", and the size of what follows
-    append(file, static_cast<std::uint16_t>(data.size() + 25));
-    append(file, data);
-    append(file, static_cast<std::uint32_t>(crc32(0, reinterpret_cast<const Bytef*>(part.data()),
-                                                  static_cast<uInt>(part.size()))));
-    append(file, static_cast<std::uint32_t>(part.size()));
+    append(file, bgzf_member(part, static_cast<std::uint32_t>(part.size())));
   }
   return file;
 }
@@ -77,6 +87,51 @@ inline Buffer xz(Bytes bytes, std::size_t block) {
   out.resize(stream.total_out);
   lzma_end(&stream);
   return out;
+}
+
+/// An xz file whose index says that the first block goes on behind its end, where `junk` is.
+inline Buffer xz_with_junk(Bytes bytes, std::size_t block, const Buffer& junk) {
+  const Buffer good = xz(bytes, block);
+  const auto byte = [&](std::size_t at) { return std::to_integer<std::uint64_t>(good[at]); };
+  const std::size_t footer = good.size() - 12;
+  const std::size_t index_size = 4 * (byte(footer + 4) + 256 * byte(footer + 5) + 1);
+  std::size_t at = footer - index_size + 1;
+  const auto number = [&] {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0;; shift += 7) {
+      value |= (byte(at) & 0x7FU) << shift;
+      if (byte(at++) < 0x80) return value;
+    }
+  };
+  Buffer index{std::byte{}};
+  const auto put_number = [&](std::uint64_t value) {
+    for (; value >= 0x80; value >>= 7U) append(index, static_cast<std::uint8_t>(value | 0x80U));
+    append(index, static_cast<std::uint8_t>(value));
+  };
+  const std::uint64_t blocks = number();
+  put_number(blocks);
+  std::size_t end_of_first = 12;
+  for (std::uint64_t i = 0; i < blocks; ++i) {
+    const std::uint64_t packed = number();
+    if (i == 0) end_of_first += align_up(packed, 4);
+    put_number(i == 0 ? align_up(packed, 4) + junk.size() : packed);
+    put_number(number());
+  }
+  while (index.size() % 4 != 0) append(index, std::uint8_t{0});
+  append(index, checksum(index));
+  Buffer end;
+  append(end, static_cast<std::uint32_t>(index.size() / 4 - 1));
+  end.insert(end.end(), good.begin() + static_cast<std::ptrdiff_t>(footer) + 8, good.end() - 2);
+  const auto first = good.begin() + static_cast<std::ptrdiff_t>(end_of_first);
+  Buffer file(good.begin(), first);
+  append(file, junk);
+  file.insert(file.end(), first, good.begin() + static_cast<std::ptrdiff_t>(footer - index_size));
+  append(file, index);
+  append(file, checksum(end));
+  append(file, end);
+  append(file, static_cast<std::uint8_t>('Y'));
+  append(file, static_cast<std::uint8_t>('Z'));
+  return file;
 }
 
 inline Buffer zstd_frame(Bytes bytes) {
