@@ -150,7 +150,7 @@ bool PageIndex::add(std::uint64_t page, std::uint64_t pages, FileOffset at, Stor
     page += now;
     pages -= now;
   }
-  return is_plausible(runs_.size(), at);
+  return is_plausible(runs_.size(), std::min(at, file_end_));
 }
 
 bool PageIndex::add_delta(std::uint64_t page, FileOffset at) {

@@ -35,8 +35,9 @@ class Run {
  public:
   static constexpr std::uint64_t kMostPages = (std::uint64_t{1} << 24U) - 1;
   static constexpr std::uint64_t kEndOfPages = std::uint64_t{1} << 40U;
+  static constexpr FileOffset kEndOfFile{std::uint64_t{1} << 56U};
 
-  /// `page` < kEndOfPages, 0 < `pages` <= kMostPages.
+  /// `page` < kEndOfPages, 0 < `pages` <= kMostPages, `at` <= kEndOfFile.
   Run(std::uint64_t page, std::uint64_t pages, FileOffset at, Stored stored)
       : pages_(page << 24U | pages), place_(at.value << 8U | static_cast<std::uint64_t>(stored)) {}
 
@@ -73,6 +74,9 @@ struct Delta {
 /// Collects records in the order of the stream. The last one of a page counts.
 class PageIndex {
  public:
+  /// `file_end`: of the file that has the records.
+  explicit PageIndex(FileOffset file_end = Run::kEndOfFile) : file_end_(file_end) {}
+
   /// Adds `pages` pages. False if there are more runs than a file of pages can have: it is hostile.
   [[nodiscard]] bool add(std::uint64_t page, std::uint64_t pages, FileOffset at, Stored stored);
   [[nodiscard]] bool add_delta(std::uint64_t page, FileOffset at);
@@ -84,6 +88,7 @@ class PageIndex {
   [[nodiscard]] const Run* find(std::uint64_t page) const;
 
  private:
+  FileOffset file_end_;
   std::vector<Run> runs_;
   std::vector<Delta> deltas_;
 };

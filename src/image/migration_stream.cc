@@ -71,7 +71,9 @@ class Cursor {
 /// Each function that returns bool says whether to go on; if not, the stream says why.
 class Walker {
  public:
-  Walker(const FileView& file, FileOffset at) : file_(file), cursor_(file, at) {}
+  Walker(const FileView& file, FileOffset at) : file_(file), cursor_(file, at) {
+    stream_.pages = PageIndex(FileOffset(file.size()));
+  }
 
   Result<Stream> read() {
     std::uint32_t magic = 0;
@@ -327,7 +329,7 @@ class Walker {
     cursor_.skip(sizeof *header);
     if (pages.value == 0) return true;  // shared memory, which is not in the file
     const auto end = pages.checked_add(block.size);
-    if (!end || pages < cursor_.at()) {
+    if (!end || *end >= Run::kEndOfFile || pages < cursor_.at()) {
       return stop("block \"{}\": its pages lie at {:#x}, behind {:#x} is expected",
                   block.name.substr(0, 60), pages.value, cursor_.at().value);
     }

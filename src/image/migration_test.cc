@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <map>
 #include <random>
 
@@ -272,6 +273,21 @@ TEST(Migration, ReadsPagesAtFixedPlaces) {
   EXPECT_EQ(header_of(*image).find("capabilities")->second, "mapped-ram");
 }
 
+TEST(Migration, PlacesThatNoFileHasAreRefused) {
+  MigrationStream stream = mapped_stream();
+  MigrationStream header;
+  header.number(std::uint32_t{1});
+  header.number(kPageSize);
+  const auto at = std::search(stream.bytes.begin(), stream.bytes.end(), header.bytes.end() - 12,
+                              header.bytes.end());
+  ASSERT_NE(at, stream.bytes.end());
+  at[20] = std::byte{1};  // the highest byte of the place of the pages: 2^56
+  const TempFile file(stream.bytes);
+  const auto image = Image::open(file.path());
+  const std::string said = image ? notices_of(*image) : image.error().text;
+  EXPECT_THAT(said, HasSubstr("its pages lie at 0x100000000100000"));
+}
+
 std::string error_of(const Buffer& bytes) {
   const TempFile file(bytes);
   const auto image = Image::open(file.path());
@@ -446,6 +462,15 @@ TEST(PageIndex, RefusesMoreRunsThanAFileOfPagesHas) {
     ++added;
   }
   EXPECT_LT(added, 1'100'000U);
+
+  // Places of pages that lie anywhere, behind the end of the file, too.
+  migration::PageIndex mapped{FileOffset(kMiB)};
+  std::uint64_t runs = 0;
+  while (runs < 3'000'000 && mapped.add(runs * 2, 1, FileOffset((std::uint64_t{1} << 50U) + runs),
+                                        migration::Stored::mapped)) {
+    ++runs;
+  }
+  EXPECT_LT(runs, 1'100'000U);
 }
 
 }  // namespace
