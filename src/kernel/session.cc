@@ -27,6 +27,10 @@ void Session::look_for_kernel() {
         "this is about Linux, and the image is a small (triage) dump of Windows, which has no page "
         "tables");
     windows_ = WindowsKernel::of_small_dump(image_, diagnostics_);
+    if (symbols_) {
+      windows_ = fail("{}: files of symbols are not used for small (triage) dumps", symbols_->path);
+      diagnostics_.add(Level::error, "symbols", windows_.error().text);
+    }
     return;
   }
   if (const auto foreign = foreign_kernel(image_.facts())) {

@@ -192,7 +192,7 @@ class Converter {
   std::vector<Record> records_;
   std::unordered_map<std::string_view, std::uint32_t> definitions_;
   btf::Writer writer_;
-  std::size_t members_ = 0;
+  std::size_t members_ = 0, name_bytes_ = 0;
 };
 
 Result<void> Converter::find_records(Bytes stream) {
@@ -294,6 +294,10 @@ Result<std::vector<Part>> Converter::parts_of(std::uint32_t index, std::uint32_t
       if (++members_ > kMostMembers) {
         return fail("pdb: types: more than {} members in all", kMostMembers);
       }
+      name_bytes_ += part ? part->name.size() : 0;  // they are written once a use
+      if (name_bytes_ > btf::kBlobLimit) {
+        return fail("pdb: types: names of members of more than {} bytes", btf::kBlobLimit);
+      }
       if (!part) {
         return fail("pdb: types: type {:#x}: member {} is cut or of a kind that is not known",
                     kFirstRecordType + index, parts.size());
@@ -340,6 +344,11 @@ Result<void> Converter::write_composite(std::uint32_t index, const Composite& co
   }
   ENGRAM_TRY(const auto parts, parts_of(index, composite.list));
   if (composite.kind == kEnum) return write_enumeration(composite, parts);
+  const auto too_large = [&](std::uint64_t end) {
+    return fail("pdb: types: type {:#x}: a structure of {} bytes, expected at most {}",
+                kFirstRecordType + index, composite.size, end / 8);
+  };
+  if (composite.size > kOffsetEnd / 8) return Result<void>(too_large(kOffsetEnd));
   std::vector<WrittenMember> members;
   bool has_bits = false;
   for (const Part& part : parts) {
@@ -348,11 +357,7 @@ Result<void> Converter::write_composite(std::uint32_t index, const Composite& co
     members.push_back(*member);
     has_bits |= member->bit_size != 0;
   }
-  const std::uint64_t end = has_bits ? kOffsetEndWithBits : kOffsetEnd;
-  if (composite.size * 8 > end) {
-    return fail("pdb: types: type {:#x}: a structure of {} bytes, expected at most {}",
-                kFirstRecordType + index, composite.size, end / 8);
-  }
+  if (has_bits && composite.size > kOffsetEndWithBits / 8) return too_large(kOffsetEndWithBits);
   writer_.composite(composite.kind == kUnion ? BTF_KIND_UNION : BTF_KIND_STRUCT, name,
                     static_cast<std::uint32_t>(composite.size), members);
   return {};

@@ -11,8 +11,9 @@
 namespace engram::types {
 namespace {
 
-// Of the kernels of Windows, PDB have 30 MiB and ISF 8; ISF of Linux with DWARF have 60.
-constexpr std::size_t kLargest = 512 * kMiB;
+// Of the kernels of Windows, PDB have 30 MiB and ISF 8; ISF of Linux with DWARF have 60. What JSON
+// becomes in memory may be 16 times the text.
+constexpr std::size_t kLargest = 128 * kMiB;
 
 bool begins_as_json(Bytes text) {
   for (const std::byte one : text) {

@@ -147,6 +147,32 @@ TEST(PdbFileTest, WhatDoesNotFitIsLeftOutOrRefused) {
   ASSERT_FALSE(many);
   EXPECT_NE(many.error().text.find("members in all"), std::string::npos) << many.error().text;
 
+  PdbTypes named;
+  const auto long_name = named.add(pdb::kFieldList, pdb_member(std::string(4000, 'n'), 0x20, 0));
+  for (int i = 0; i < 20'000; ++i) named.structure("s" + std::to_string(i), 4, long_name);
+  streams[2] = named.stream();
+  const auto names = read_pdb(pdb_container(streams));
+  ASSERT_FALSE(names);
+  EXPECT_NE(names.error().text.find("names of members"), std::string::npos) << names.error().text;
+
+  // 2^61 + 8 bytes have as many bits as 8 bytes in 64 bits.
+  PdbTypes huge;
+  const auto member = huge.add(pdb::kFieldList, pdb_member("a", 0x75, 0));
+  PdbBytes body;
+  put(body, std::uint16_t{1});
+  put(body, std::uint16_t{0});
+  put(body, member);
+  put(body, std::uint64_t{0});
+  put(body, std::uint16_t{0x800A});  // LF_UQUADWORD
+  put(body, (std::uint64_t{1} << 61U) + 8);
+  put_text(body, "huge");
+  huge.add(pdb::kStructure, body);
+  streams[2] = huge.stream();
+  const auto sized = read_pdb(pdb_container(streams));
+  ASSERT_FALSE(sized);
+  EXPECT_NE(sized.error().text.find("2305843009213693960 bytes"), std::string::npos)
+      << sized.error().text;
+
   PdbTypes cut;
   PdbBytes part = pdb_member("a", 0x75, 0);
   part.resize(6);

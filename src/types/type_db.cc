@@ -89,6 +89,7 @@ struct TypeDb::State {
   const btf::Records types;
   const State* const base;
   const bool marks_signed_enums;  ///< as in btf::Checked
+  bool is_known = false;          ///< by a record
 
   /// Built when a type of the kind is first looked for: most kinds never are.
   struct LazyIndex {
@@ -145,7 +146,13 @@ Result<TypeDb> TypeDb::from_known_btf(mapping::BulkVector<std::byte> blob, const
   ENGRAM_TRY(btf::Checked checked, btf::check_borders(sections));
   const bool marked = checked.marks_signed_enums;
   btf::Records records(std::move(blob), sections, std::move(checked), nullptr);
-  return TypeDb(std::make_unique<State>(std::move(records), nullptr, marked));
+  auto state = std::make_unique<State>(std::move(records), nullptr, marked);
+  state->is_known = true;
+  return TypeDb(std::move(state));
+}
+
+bool TypeDb::is_known() const {
+  return state_->is_known;
 }
 
 TypeDb::Record TypeDb::record() const {

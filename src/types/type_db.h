@@ -91,6 +91,8 @@ class TypeDb {
   /// do nothing worse.
   /// Errors: those of from_btf().
   static Result<TypeDb> from_known_btf(mapping::BulkVector<std::byte> blob, const Record& known);
+  /// Whether this was what `known` was made of.
+  [[nodiscard]] bool is_known() const;
 
   TypeDb(const TypeDb&) = delete;
   TypeDb& operator=(const TypeDb&) = delete;

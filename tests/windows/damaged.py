@@ -137,6 +137,15 @@ def handle_tables(engram, folder):
     if rows != [{"name": None}] * 5:
         raise Failed(f"a key inside itself: {rows}")
 
+    def lost_directory(guest):  # \\Device, which the first device names: half a path is no path
+        file = next(int(row["object"], 16) for row in guest.truth["handles"] if row["type"] == "File")
+        device = word(guest, file + 8)
+        word(guest, device - 0x30 - 0x20 - 0x20, 0xFFFF_C000_0000_0000)
+    _, image = changed(engram, folder, lost_directory)
+    rows = image.query("SELECT DISTINCT name FROM handles WHERE type = 'File' ORDER BY name")
+    if rows != [{"name": None}, {"name": "\\Device\\NamedPipe"}]:
+        raise Failed(f"a directory that is not there: {rows}")
+
     def directory_loop(guest):
         names = next(int(row["object"], 16) for row in guest.truth["handles"]
                      if row["name"] == "\\BaseNamedObjects")

@@ -5,11 +5,12 @@ import gzip
 import json
 import lzma
 
+import dump
 import generate
 import symbols as symbol_files_of
 from builds import BUILDS
 from damaged import changed
-from guest import NT
+from guest import NT, Guest
 from program import QUERIES, Failed, Image, check_tables, compare, queries_of
 
 
@@ -118,6 +119,17 @@ def symbol_files(engram, folder):
     image = Image(engram, files[1], "--symbols", str(folder / "other.pdb"))
     if len(image.query("SELECT * FROM drivers")) != 6:
         raise Failed("no drivers with a file of another kernel")
+    # What the symbols lead to need not be in the image: KDBG and the processes say it, too.
+    names = Image(engram, files[1]).query("SELECT handle, type, name FROM handles")
+    for symbol in ("ObHeaderCookie", "ObTypeIndexTable"):
+        file = folder / "far.pdb"
+        file.write_bytes(symbol_files_of.pdb(layout, {symbol: 0x300_0000}))
+        compare(f"{symbol} is not there", Image(engram, files[1], "--symbols", str(file)).query(
+            "SELECT handle, type, name FROM handles"), names)
+    small = folder / "small.dmp"
+    small.write_bytes(dump.Small(Guest(19041), 0).data)
+    if "not used for small" not in (said := Image(engram, small, "--symbols", str(file)).error("SELECT * FROM processes")):
+        raise Failed(f"a small dump: {said}")
     # Cut anywhere, or with words changed, a file is read or refused.
     for at in range(0, len(pdb), 97):
         changed_file = folder / "changed.pdb"

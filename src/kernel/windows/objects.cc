@@ -79,7 +79,8 @@ void Objects::find_types() {
       if (!type || !*type) break;
       take_type(*type);
     }
-    return;
+    if (process_type()) return;
+    types_ = {};  // the page is not in the image, say
   }
   const auto& block = kernel_.debugger_data();
   const auto variable = block ? block->pointer(DebuggerData::kObpTypeObjectType) : std::nullopt;
@@ -120,7 +121,7 @@ void Objects::find_cookie() {
   if (!wanted || !processes) return;
   if (const auto variable = kernel_.symbol("ObHeaderCookie"); variable && at_.has_cookie) {
     cookie_ = reader_.get(*variable, Field<std::uint8_t>{"ObHeaderCookie", 0});
-    return;
+    if (cookie_) return;
   }
   std::array<std::size_t, 256> votes{};
   std::size_t count = 0;
@@ -166,27 +167,28 @@ std::optional<std::string> Objects::path_of(VirtAddr object) const {
     const auto info = name_info(object);
     auto name = info ? unicode_string(reader_, *info + kNameInInfo, "OBJECT_HEADER_NAME_INFO.Name")
                      : std::nullopt;
-    if (!name || name->empty()) break;
+    if (!name || name->empty()) return std::nullopt;  // of it, or of a directory above it
     if (*name == "\\") return parts.empty() ? "\\" : joined(parts);  // the root
     parts.push_back(std::move(*name));
-    const auto directory = reader_.follow(*info, kDirectory);
-    if (!directory) break;
+    const auto directory = reader_.get(*info, kDirectory);
+    if (!directory) return std::nullopt;
+    if (!*directory) break;
     object = *directory;
   }
   if (parts.size() == kDeepest) {
     reader_.report("OBJECT_HEADER_NAME_INFO.Directory", object, kEndless);
     return std::nullopt;
   }
-  if (parts.empty()) return std::nullopt;
   return parts.size() == 1 ? parts[0] : joined(parts).substr(1);
 }
 
 std::optional<std::string> Objects::file_name(VirtAddr file) const {
-  const auto device = reader_.follow(file, kDevice);
-  const auto volume = device ? path_of(*device) : std::nullopt;
+  const auto device = reader_.get(file, kDevice);
   const auto name = unicode_string(reader_, file + kFileName, "FILE_OBJECT.FileName");
-  if (!volume) return name && !name->empty() ? name : std::nullopt;
-  if (!name || name->empty()) return volume;
+  if (!device || !name) return std::nullopt;
+  if (!*device) return name->empty() ? std::nullopt : name;
+  const auto volume = path_of(*device);
+  if (!volume || name->empty()) return volume;
   return *volume + (name->front() == '\\' ? "" : "\\") + *name;
 }
 
@@ -219,9 +221,11 @@ std::optional<std::string> Objects::key_path(VirtAddr key) const {
     auto name = name_block ? key_name(*name_block) : std::nullopt;
     if (!name) return std::nullopt;
     parts.push_back(std::move(*name));
-    block = reader_.follow(*block, at_.parent_key);
+    block = reader_.get(*block, at_.parent_key);
+    if (!block) return std::nullopt;
+    if (!*block) break;
   }
-  if (block) {
+  if (block && *block) {
     reader_.report("CM_KEY_CONTROL_BLOCK.ParentKcb", *block, kEndless);
     return std::nullopt;
   }

@@ -364,6 +364,10 @@ Result<Structures> find_structures_of(Bytes process, Bytes thread, std::uint32_t
       kProcesses.size(), build);
 }
 
+bool has_type_cookie(std::uint32_t build) {
+  return family_of(kHandles, build).has_cookie;
+}
+
 Field<std::uint32_t> driver_timestamp_of(std::uint32_t build) {
   return field<std::uint32_t>("KLDR_DATA_TABLE_ENTRY.TimeDateStamp",
                               build < kWindows8 ? 0x80 : 0x9C);

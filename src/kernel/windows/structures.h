@@ -99,6 +99,9 @@ Result<Structures> structures_by_content(const paging::AddressSpace& space,
                                          Diagnostics& diagnostics, std::uint32_t build,
                                          VirtAddr process_head, const DebuggerData* debugger_data);
 
+/// Whether OBJECT_HEADER.TypeIndex is encoded, which types of structures do not say.
+bool has_type_cookie(std::uint32_t build);
+
 /// Where the kernel's list of drivers has the time of each, which symbols do not say of all builds.
 Field<std::uint32_t> driver_timestamp_of(std::uint32_t build);
 

@@ -137,7 +137,8 @@ Result<windows::Structures> WindowsKernel::structures_from(const types::SymbolFi
     return fail("windows: by {}, the list of processes at {:#x} does not begin with System",
                 symbols.path, process_head.value);
   }
-  found->object.has_cookie = symbols.addresses.contains("ObHeaderCookie");
+  found->object.has_cookie =
+      symbols.addresses.contains("ObHeaderCookie") || windows::has_type_cookie(build_);
   found->source = fmt::format("file: {} ({} {})", symbols.path, symbols.format, symbols.pdb->key());
   diagnostics.add(Level::info, "windows", "structures: " + found->source);
   return found;
