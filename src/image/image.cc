@@ -83,6 +83,16 @@ const Format& format_of(const FileView& file) {
       [&head](const Format& candidate) { return candidate.sniff(head); });
 }
 
+/// The state, of two files of which one is VMware's state and the other memory without headers;
+/// null of others.
+const FileView* state_of_pair(const FileView& a, const FileView& b) {
+  const auto is_pair = [](const FileView& state, const FileView& memory) {
+    return format_of(state).open == vmware::open && format_of(memory).open == raw::open;
+  };
+  if (is_pair(a, b)) return &a;
+  return is_pair(b, a) ? &b : nullptr;
+}
+
 Result<Contents> read_contents(const std::vector<FileView>& files, const OpenOptions& options) {
   const auto is = [](const FileView& file, const auto& open) {
     return format_of(file).open == open;
@@ -95,9 +105,9 @@ Result<Contents> read_contents(const std::vector<FileView>& files, const OpenOpt
     return raw::open_ranges(files[0], options.ranges);
   }
   if (files.size() == 1) return format_of(files[0]).open(files[0]);
-  if (files.size() == 2 && is(files[0], vmware::open) != is(files[1], vmware::open)) {
-    const bool is_state_first = is(files[0], vmware::open);
-    return vmware::open_pair(files[is_state_first ? 0 : 1], files[is_state_first ? 1 : 0]);
+  if (files.size() == 2) {
+    const FileView* const state = state_of_pair(files[0], files[1]);
+    if (state != nullptr) return vmware::open_pair(*state, files[state == &files[0] ? 1 : 0]);
   }
   for (std::size_t i = 0; i < files.size(); ++i) {
     if (is(files[i], kdump::open)) continue;
@@ -118,15 +128,20 @@ std::string partner_of(const std::string& path, const FileView& file) {
   return is_memory ? sibling_with(path, {".vmss", ".vmsn"}) : "";
 }
 
-/// Adds the file that belongs to the first one. A file that only has the name of a state is none.
-Result<void> add_partner(const std::string& path, const OpenOptions& options, Owner& owner,
-                         std::vector<FileView>& files) {
+/// Adds the file that belongs to the first one, if it is what its name says. The result says why it
+/// could not be opened: nobody has named it, so that is no reason to do without the first one.
+std::optional<std::string> add_partner(const std::string& path, const OpenOptions& options,
+                                       Owner& owner, std::vector<FileView>& files) {
   const std::string partner = partner_of(path, files[0]);
-  if (partner.empty()) return {};
-  ENGRAM_TRY(const FileView other, owner.open(partner, options));
-  const auto is_state = [](const FileView& file) { return format_of(file).open == vmware::open; };
-  if (is_state(files[0]) != is_state(other)) files.push_back(other);
-  return {};
+  if (partner.empty()) return std::nullopt;
+  Owner theirs;
+  const auto other = theirs.open(partner, options);
+  if (!other) return other.error().text;
+  if (state_of_pair(files[0], *other) == nullptr) return std::nullopt;
+  std::move(theirs.files.begin(), theirs.files.end(), std::back_inserter(owner.files));
+  std::move(theirs.packed.begin(), theirs.packed.end(), std::back_inserter(owner.packed));
+  files.push_back(*other);
+  return std::nullopt;
 }
 
 // VMware has devices from 3 to 4 GiB.
@@ -140,7 +155,7 @@ void say_missing_state(const std::string& path, Contents& contents) {
   contents.notices.push_back(
       {Level::warning,
        fmt::format("raw: VMware has memory above 3 GiB at 4 GiB and above, and the state that says "
-                   "so (.vmss or .vmsn) is not beside the file: --with FILE names it, or --ranges "
+                   "so (.vmss or .vmsn) is not at hand: --with FILE names it, or --ranges "
                    "0-bfffffff,100000000-{:x}",
                    kAboveHole + (size - kVmwareHole) - 1)});
 }
@@ -200,13 +215,17 @@ Result<Image> Image::open(const std::string& path, const OpenOptions& options) {
   };
   ENGRAM_CHECK(add(path));
   for (const std::string& part : options.parts) ENGRAM_CHECK(add(part));
+  std::optional<std::string> lost_partner;
   if (options.parts.empty() && options.ranges.empty()) {
-    ENGRAM_CHECK(add_partner(path, options, *owner, files));
+    lost_partner = add_partner(path, options, *owner, files);
   }
   std::uint64_t size = 0;
   for (const FileView& file : files) size += file.size();
   auto contents = read_contents(files, options);
-  if (!contents) return fail("{}: {}", path, contents.error().text);
+  if (!contents) {
+    return fail("{}: {}{}", path, contents.error().text, lost_partner ? "; " + *lost_partner : "");
+  }
+  if (lost_partner) contents->notices.push_back({Level::warning, *lost_partner});
   if (contents->incomplete_split) say_siblings(path, *contents);
   say_missing_state(path, *contents);
   for (const auto& file : owner->packed) say_packing(*file, *contents);

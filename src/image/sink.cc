@@ -27,10 +27,13 @@ tl::unexpected<Error> system_failure(const std::string& path, int code) {
 /// Gives a file its last name, which nothing may have got meanwhile.
 Result<void> take_name(const std::string& from, const std::string& to) {
   if (::renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) return {};
-  // A file system that cannot rename without replacing (NFS, FUSE) can link.
+  // On a file system that cannot rename without replacing (NFS, FUSE) an empty file takes the name.
   if (errno != EINVAL && errno != ENOSYS) return system_failure(to, errno);
-  if (::link(from.c_str(), to.c_str()) != 0) return system_failure(to, errno);
-  ::unlink(from.c_str());
+  constexpr mode_t kReadableByOwner = 0600;
+  const int fd = ::open(to.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kReadableByOwner);
+  if (fd < 0) return system_failure(to, errno);
+  ::close(fd);
+  if (::rename(from.c_str(), to.c_str()) != 0) return system_failure(to, errno);
   return {};
 }
 

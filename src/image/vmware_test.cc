@@ -12,6 +12,7 @@
 
 #include "image/image.h"
 #include "image/test_damage.h"
+#include "image/test_dmp.h"
 #include "image/vmware_layout.h"
 
 namespace engram::image {
@@ -192,6 +193,26 @@ TEST(Vmware, AFileOfThatNameNeedNotBeAState) {
   ASSERT_TRUE(image.has_value()) << image.error().text;
   EXPECT_EQ(image->format(), "raw");
   EXPECT_EQ(notices_of(*image), "");
+}
+
+TEST(Vmware, AFileBesideIsNoReasonToDoWithoutTheMemory) {
+  const Folder folder;
+  const std::string vmem = folder.put("a.vmem", pattern(kMiB, 1));
+  static_cast<void>(folder.put("a.vmss", {}));
+  const auto image = Image::open(vmem);
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_EQ(image->memory().present_bytes(), kMiB);
+  EXPECT_THAT(notices_of(*image), HasSubstr("a.vmss: the file is empty"));
+}
+
+TEST(Vmware, MemoryHasNoHeaders) {
+  const Folder folder;
+  const std::string state = folder.put("a.vmss", split().file());
+  const std::string dump = folder.put("a.vmem", dmp_full({{1, 4}}));
+  EXPECT_THAT(Image::open(state).error().text, HasSubstr("the memory is in a .vmem file"));
+  OpenOptions with;
+  with.parts = {dump};
+  EXPECT_THAT(Image::open(state, with).error().text, HasSubstr("only VMware's memory has a state"));
 }
 
 TEST(Vmware, MemoryAboveTheHoleNeedsAState) {

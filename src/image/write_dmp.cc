@@ -91,6 +91,7 @@ Header64 make_header(const CrashHeader& crash) {
   header.system_time = filled(crash.system_time);
   put(crash.comment, header.comment);
   header.up_time = filled(crash.up_time);
+  header.mini_dump_fields = filled(crash.mini_dump_fields);
   header.product_type = filled(crash.product_type);
   header.suite_mask = filled(crash.suite_mask);
   header.writer_status = filled(crash.writer_status);

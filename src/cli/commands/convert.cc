@@ -112,6 +112,7 @@ class ConvertCommand final : public Command {
     }
     if (!written) return failed(console, about(image_.path, written.error().text));
     warn_of_losses(image, *written, console);
+    report_page_problems(image, image_.path, console);
     return report(*written, console);
   }
 
