@@ -96,7 +96,7 @@ Result<Config> config_of(const ImageSource& source) {
 
 Result<std::unique_ptr<kernel::Session>> make_session(const ImageSource& source,
                                                       const Console& console,
-                                                      kernel::SessionOptions options) {
+                                                      const Config& config) {
   if (source.live) {
     const Progress progress(console, "looking at the guest");
     return kernel::open_live(source.path, source.below_4g);
@@ -118,16 +118,18 @@ Result<std::unique_ptr<kernel::Session>> make_session(const ImageSource& source,
     ENGRAM_TRY(symbols, types::SymbolFile::open(source.symbols));
   }
   ENGRAM_TRY(auto image, image::Image::open(source.path, how));
+  kernel::SessionOptions options;
+  if (!source.no_cache && config.cache_enabled.value_or(true)) {
+    options.cache_folder = cache_folder();
+  }
   return std::make_unique<kernel::Session>(std::move(image), std::move(symbols),
                                            std::move(options));
 }
 
-}  // namespace
-
 Result<std::unique_ptr<kernel::Session>> open_session(const ImageSource& source,
                                                       const Console& console,
-                                                      kernel::SessionOptions options) {
-  auto session = make_session(source, console, std::move(options));
+                                                      const Config& config) {
+  auto session = make_session(source, console, config);
   if (!session) return fail("{}", about(source.path, session.error().text));
   for (const auto& notice : (*session)->image().notices()) {
     if (notice.level <= Level::warning) console.warning(about(source.path, notice.text));
@@ -139,16 +141,20 @@ Result<std::unique_ptr<kernel::Session>> open_session(const ImageSource& source,
   return session;
 }
 
+}  // namespace
+
+Result<std::unique_ptr<kernel::Session>> open_session(const ImageSource& source,
+                                                      const Console& console) {
+  ENGRAM_TRY(const Config config, config_of(source));
+  return open_session(source, console, config);
+}
+
 Result<OpenImage> OpenImage::open(const ImageSource& source, const Console& console) {
   ENGRAM_TRY(Config config, config_of(source));
   const std::string& path = source.path;
   OpenImage open;
   open.path_ = path;
-  kernel::SessionOptions options;
-  if (!source.no_cache && config.cache_enabled.value_or(true)) {
-    options.cache_folder = cache_folder();
-  }
-  ENGRAM_TRY(open.session_, open_session(source, console, std::move(options)));
+  ENGRAM_TRY(open.session_, open_session(source, console, config));
   if (const auto most = config.diagnostics_max_entries) {
     open.session_->diagnostics().set_capacity(static_cast<std::size_t>(*most));
   }
@@ -189,6 +195,16 @@ void OpenImage::run_autostart(const Console& console) {
   for (const auto& problem : problems) console.warning("autostart: " + problem);
 }
 
+bool report_page_problems(const image::Image& image, const std::string& path,
+                          const Console& console) {
+  const auto pages = image.page_problems();
+  if (pages.empty()) return false;
+  console.warning(
+      about(path, fmt::format("{} part{} of the image could not be unpacked as they should: {}",
+                              pages.size(), pages.size() == 1 ? "" : "s", pages[0].text)));
+  return true;
+}
+
 bool OpenImage::report_damage(const Console& console) const {
   const auto rows = session_->diagnostics().rows();
   // The first rows are the image's own notices, which open() has said.
@@ -205,12 +221,7 @@ bool OpenImage::report_damage(const Console& console) const {
       ++objects;
     }
   }
-  if (const auto pages = session_->image().page_problems(); !pages.empty()) {
-    is_whole = false;
-    console.warning(
-        about(path_, fmt::format("{} page{} of the image could not be unpacked: {}", pages.size(),
-                                 pages.size() == 1 ? "" : "s", pages[0].text)));
-  }
+  if (report_page_problems(session_->image(), path_, console)) is_whole = false;
   if (objects == 0) return is_whole;
   console.warning(about(path_, fmt::format("{} object{} could not be read in full: SELECT * FROM "
                                            "diagnostics WHERE level <= 2 says which",

@@ -38,12 +38,10 @@ struct ImageSource {
 void add_image_arguments(CLI::App& command, ImageSource& source);
 
 /// Prints what a user should know about the image (that it is cut, say) as warnings.
-/// `options` are those of a dump: nothing is kept of a running guest.
-/// Errors: those of Image::open(), parse_ranges() or kernel::open_live(); the text begins with the
-/// path.
+/// Errors: those of Image::open(), parse_ranges() or kernel::open_live(), whose text begins with
+/// the path; those of read_config().
 Result<std::unique_ptr<kernel::Session>> open_session(const ImageSource& source,
-                                                      const Console& console,
-                                                      kernel::SessionOptions options = {});
+                                                      const Console& console);
 
 class OpenImage {
  public:
@@ -77,6 +75,10 @@ class OpenImage {
   std::unique_ptr<kernel::Session> session_;
   std::unique_ptr<sql::Database> database_;  ///< borrows the session
 };
+
+/// Warns of parts of the image that could not be unpacked. False if there are none.
+bool report_page_problems(const image::Image& image, const std::string& path,
+                          const Console& console);
 
 /// "PATH: TEXT", or the text alone if it names the path already.
 [[nodiscard]] std::string about(const std::string& path, const std::string& text);

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/pager.h"
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -43,9 +44,14 @@ Pager::Pager(const Console& console, std::string command)
       command_(console.out_is_terminal ? std::move(command) : "") {}
 
 Pager::~Pager() {
-  if (pipe_ == nullptr) return;
-  ::pclose(pipe_);
+  if (pipe_ != nullptr) close();
+}
+
+/// The status of the shell that ran the pager.
+int Pager::close() {
+  const int status = ::pclose(std::exchange(pipe_, nullptr));
   ::sigaction(SIGPIPE, &pipe_signal_, nullptr);
+  return status;
 }
 
 bool Pager::exceeds_screen() const {
@@ -64,6 +70,7 @@ Result<void> Pager::write(std::string_view text) {
   if (pipe_ == nullptr) {
     return fail("{}: {}", command_, std::generic_category().message(errno));
   }
+  was_started_ = true;
   // A pager that is left early is no reason to end.
   struct sigaction ignored {};
   ignored.sa_handler = SIG_IGN;
@@ -83,8 +90,17 @@ Result<void> Pager::flush() {
 }
 
 Result<void> Pager::finish() {
-  if (pipe_ == nullptr) ENGRAM_CHECK(terminal_.write(std::exchange(held_, {})));
-  return pipe_ == nullptr ? terminal_.flush() : Result<void>();
+  if (pipe_ == nullptr) {
+    ENGRAM_CHECK(terminal_.write(std::exchange(held_, {})));
+    return terminal_.flush();
+  }
+  constexpr int kNotExecutable = 126;  // POSIX, 2.8.2 Exit Status for Commands
+  constexpr int kNotFound = 127;
+  const int status = close();
+  if (!WIFEXITED(status)) return {};
+  if (WEXITSTATUS(status) != kNotExecutable && WEXITSTATUS(status) != kNotFound) return {};
+  return fail("{}: the pager could not be run, and the result was not shown (.pager off: none)",
+              command_);
 }
 
 }  // namespace engram::cli

@@ -23,7 +23,7 @@ class Pager final : public output::Sink {
  public:
   /// `command` is run by the shell of the system. Without one, text goes to the terminal at once.
   Pager(const Console& console, std::string command);
-  /// Waits until the person has left the pager.
+  /// finish(), if that has not been called.
   ~Pager() override;
   Pager(const Pager&) = delete;
   Pager& operator=(const Pager&) = delete;
@@ -34,13 +34,15 @@ class Pager final : public output::Sink {
   /// The person left the pager before the end.
   [[nodiscard]] bool broken_pipe() const override { return terminal_.broken_pipe() || left_; }
 
-  /// Errors: the terminal is gone.
+  /// Hands over what is held, and waits until the person has left the pager.
+  /// Errors: the terminal is gone; the pager could not be run.
   Result<void> finish();
   /// Whether the pager has been started.
-  [[nodiscard]] bool is_paging() const { return pipe_ != nullptr; }
+  [[nodiscard]] bool was_started() const { return was_started_; }
 
  private:
   Result<void> page(std::string_view text);
+  int close();
   [[nodiscard]] bool exceeds_screen() const;
 
   const Console& console_;
@@ -48,6 +50,7 @@ class Pager final : public output::Sink {
   std::string command_;
   std::string held_;
   std::FILE* pipe_ = nullptr;
+  bool was_started_ = false;
   bool left_ = false;
   struct sigaction pipe_signal_ {};  ///< before the pager was started
 };

@@ -123,8 +123,12 @@ DotOutcome Repl::with_output(bool is_interactive, Run run) {
   Pager pager(console_, is_interactive ? shell_.pager : "");
   DotOutcome outcome = run(pager);
   const auto done = pager.finish();
-  // Who leaves the pager has seen enough.
-  if (pager.is_paging() && pager.broken_pipe()) return {};
+  if (pager.was_started()) {
+    interrupts_.take();  // Ctrl-C in the pager was meant for the pager
+    if (!done) return failed_with(kNotAnswered, "{}", done.error().text);
+    // Who leaves the pager has seen enough.
+    if (pager.broken_pipe()) return {};
+  }
   if (outcome && !done) return tl::unexpected(output_failure(pager, done.error()));
   return outcome;
 }
@@ -151,8 +155,6 @@ void Repl::run_statement(bool is_interactive) {
     if (shell_.shows_time) times_ = watch.text();
     return outcome;
   }));
-  // Ctrl-C in the pager was meant for the pager.
-  if (exit_code_ == kAnswered) interrupts_.take();
   console_.say(std::exchange(times_, {}));
 }
 

@@ -110,6 +110,32 @@ class CacheTest(unittest.TestCase):
         self.assertNotEqual(changed, self.ask(first))
         self.assertEqual(changed, self.ask(first, "--no-cache", image=image))
 
+    def test_changed_types_are_noticed(self):
+        self.ask(QUESTION)
+        image = self.folder / "changed.raw"
+        shutil.copyfile(IMAGE, image)
+        row, = self.ask("SELECT message FROM diagnostics WHERE location = 'types'", image=image)
+        length, address = re.search(r"BTF of (\d+) bytes at (0x[0-9a-f]+)", row["message"]).groups()
+        last = int(address, 16) + int(length) - 2  # the last letter of the last string
+        place, = self.ask(f"SELECT translate({last - (1 << 64)}) AS place", image=image)
+        with open(image, "r+b") as file:
+            file.seek(int(str(place["place"]), 0))
+            file.write(b"_")
+        path = self.folder / "cache" / "engram" / self.files()[0]
+        before = path.read_bytes()
+        right = self.ask("SELECT * FROM tasks", "--no-cache", image=image)
+        self.assertEqual(self.ask("SELECT * FROM tasks", image=image), right)
+        anew = path.read_bytes()
+        self.assertNotEqual(anew, before, "the file is of the types as they were")
+        self.assertEqual(self.ask("SELECT * FROM tasks", image=image), right)
+        self.assertEqual(path.read_bytes(), anew)
+
+    def test_read_and_convert_use_it_too(self):
+        for switch, files in (("--no-cache", 0), ("--no-config", 1)):
+            subprocess.run([PROGRAM, "read", IMAGE, "linux_banner", "--virt", "--len", "16", switch], env=self.environment,
+                           stdout=subprocess.PIPE, check=True)
+            self.assertEqual(len(self.files()), files)
+
     def test_a_damaged_file_is_noticed(self):
         right = self.ask(QUESTION, "--no-cache")
         self.ask(QUESTION)

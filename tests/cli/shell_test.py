@@ -202,6 +202,10 @@ class TerminalTest(unittest.TestCase):
         self.assertNotIn("engram:", shell.prompt())
         with open(seen, encoding="ascii") as file:
             self.assertRegex(file.read(), r"^ *i\n-+\n$")
+        shell.send(".pager no-such-pager\n")
+        shell.prompt()
+        shell.send(long)
+        self.assertIn("no-such-pager: the pager could not be run, and the result was not shown", shell.prompt())
         shell.send(".pager off\n")
         shell.prompt()
         shell.send("SELECT 'row ' || value AS t FROM json_each('[" + "1," * 60 + "2]');\n")

@@ -6,12 +6,12 @@
 //
 // A file has nothing that an answer is made of: where kallsyms lies, a number a name by which
 // names are found, and the digest of BTF that has passed every check. Names, addresses and types
-// are decoded from the image all the same. It is used only if the names and the BTF in the image
-// are bit for bit those that it was made from, so that an image that was changed is searched
-// anew (but not for a second kallsyms that a search would come to before the first). Files that
-// anybody else could have written are not read. Whoever can write as this user could make a file
-// with which symbols are not found, or damaged BTF is not refused; no file makes up a symbol or
-// an address, and whatever it says, nothing is read out of bounds.
+// are decoded from the image all the same. Each half is used only if the names, or the BTF, in the
+// image are bit for bit those that it was made from, so that what was changed is searched, or
+// checked, anew (but not for a second kallsyms that a search would come to before the first). Files
+// that anybody else could have written are not read. Whoever can write as this user could make a
+// file with which symbols are not found, or damaged BTF is not refused; no file makes up a symbol
+// or an address, and whatever it says, nothing is read out of bounds.
 
 #include <optional>
 #include <string>

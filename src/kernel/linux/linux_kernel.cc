@@ -141,7 +141,7 @@ Result<std::unique_ptr<LinuxKernel>> LinuxKernel::find(const image::Image& image
           "image";
       return false;
     }
-    if (!is_known) cache.keep(key, *kallsyms, types->db, diagnostics);
+    if (!is_known || !types->db.is_known()) cache.keep(key, *kallsyms, types->db, diagnostics);
     kernel.reset(new LinuxKernel(image, diagnostics, map, std::move(kallsyms->symbols),
                                  std::move(symbols_source), std::move(types->db),
                                  std::move(types->source)));
