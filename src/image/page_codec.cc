@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "image/page_codec.h"
 
+#include <libdeflate.h>
 #include <snappy-c.h>
-#include <zlib.h>
 #include <zstd.h>
 #ifdef ENGRAM_LZO
 #include <lzo/lzo1x.h>
@@ -24,11 +24,16 @@ Unpacked unpack_none(Bytes from, MutableBytes to) {
 }
 
 Unpacked unpack_zlib(Bytes from, MutableBytes to) {
-  uLongf size = to.size();
-  uLong used = from.size();
-  const int status = ::uncompress2(reinterpret_cast<Bytef*>(to.data()), &size,
-                                   reinterpret_cast<const Bytef*>(from.data()), &used);
-  if (status != Z_OK) return std::nullopt;
+  struct Free {
+    void operator()(libdeflate_decompressor* d) const { ::libdeflate_free_decompressor(d); }
+  };
+  thread_local const std::unique_ptr<libdeflate_decompressor, Free> decompressor(
+      ::libdeflate_alloc_decompressor());
+  if (decompressor == nullptr) return std::nullopt;
+  std::size_t used = 0, size = 0;
+  const libdeflate_result status = ::libdeflate_zlib_decompress_ex(
+      decompressor.get(), from.data(), from.size(), to.data(), to.size(), &used, &size);
+  if (status != LIBDEFLATE_SUCCESS) return std::nullopt;
   return size;
 }
 
