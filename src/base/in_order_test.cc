@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <new>
 #include <thread>
 
@@ -43,18 +44,34 @@ TEST(InOrder, ErrorsAndExceptionsAreThoseOfTheTask) {
   EXPECT_THROW((void)queue.take(), std::bad_alloc);
 }
 
-TEST(InOrder, WaitsForTasksThatNobodyTook) {
-  std::atomic<int> done = 0;
-  {
+TEST(InOrder, WaitsForTasksThatWereBegun) {
+  std::atomic<int> begun = 0, done = 0;
+  for (int round = 0; round < 20; ++round) {
     InOrder<int> queue;
-    for (int i = 0; i < 2; ++i) {
-      queue.add([&done]() -> Result<int> {
-        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    while (!queue.full()) {
+      queue.add([&]() -> Result<int> {
+        ++begun;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
         return ++done;
       });
     }
+    if (round % 2 == 0) {
+      EXPECT_TRUE(queue.take().has_value());
+    }
   }
-  EXPECT_EQ(done, 2);
+  EXPECT_GE(begun, 10);
+  EXPECT_EQ(done, begun);
+}
+
+TEST(InOrder, TasksMayOwnWhatCannotBeCopied) {
+  InOrder<std::unique_ptr<int>> queue;
+  for (int i = 0; i < 2; ++i) {
+    queue.add([one = std::make_unique<int>(i)]() mutable -> Result<std::unique_ptr<int>> {
+      return std::move(one);
+    });
+  }
+  EXPECT_EQ(**queue.take(), 0);
+  EXPECT_EQ(**queue.take(), 1);
 }
 
 }  // namespace
