@@ -12,6 +12,18 @@ constexpr std::size_t kSlotsInSet = 8;
 
 }  // namespace
 
+Transfer PageSource::read_pages(std::uint64_t index, MutableBytes to) const {
+  const auto size = static_cast<std::size_t>(page_size());
+  std::size_t done = 0;
+  for (; to.size() - done >= size; ++index) {
+    const Transfer moved = read_page(index, to.subspan(done, size));
+    done += std::min(moved.count, size);
+    if (!moved.complete()) return {done, moved.stop, moved.os_errno, 0};
+    if (moved.count < size) return {done, MemoryErrc::not_present, 0, 0};
+  }
+  return {done};
+}
+
 PageCache::PageCache(std::shared_ptr<const PageSource> source, std::size_t pages)
     : source_(std::move(source)),
       slots_in_set_(std::clamp<std::size_t>(pages, 1, kSlotsInSet)),
@@ -19,7 +31,7 @@ PageCache::PageCache(std::shared_ptr<const PageSource> source, std::size_t pages
       sets_(std::make_unique<Set[]>(set_count_)) {}
 
 std::uint64_t PageCache::misses() const {
-  std::uint64_t sum = 0;
+  std::uint64_t sum = made_once_.load();
   for (std::size_t i = 0; i < set_count_; ++i) {
     const std::lock_guard lock(sets_[i].mutex);
     sum += sets_[i].misses;
@@ -87,6 +99,28 @@ Transfer PageCache::read(std::uint64_t offset, MutableBytes to) const {
         static_cast<std::size_t>(std::min<std::uint64_t>(to.size() - done, page_size - in_page));
     const Transfer moved =
         read_page(at / page_size, static_cast<std::size_t>(in_page), to.subspan(done, wanted));
+    done += moved.count;
+    if (!moved.complete()) return {done, moved.stop, moved.os_errno, offset + done};
+  }
+  return {done};
+}
+
+Transfer PageCache::read_once(std::uint64_t offset, MutableBytes to) const {
+  const std::uint64_t page_size = source_->page_size();
+  std::size_t done = 0;
+  while (done < to.size()) {
+    const std::uint64_t at = offset + done;
+    const std::uint64_t whole = at % page_size == 0 ? align_down(to.size() - done, page_size) : 0;
+    Transfer moved;
+    if (whole == 0) {
+      const std::uint64_t rest = page_size - at % page_size;
+      moved = read(at, to.subspan(done, static_cast<std::size_t>(
+                                            std::min<std::uint64_t>(rest, to.size() - done))));
+    } else {
+      moved =
+          source_->read_pages(at / page_size, to.subspan(done, static_cast<std::size_t>(whole)));
+      made_once_ += (moved.count + page_size - 1) / page_size;
+    }
     done += moved.count;
     if (!moved.complete()) return {done, moved.stop, moved.os_errno, offset + done};
   }

@@ -27,6 +27,9 @@ class PageSource {
   /// The first bytes of a page, up to to.size(). Stops: not_present; source_truncated where the
   /// page cannot be made.
   [[nodiscard]] virtual Transfer read_page(std::uint64_t index, MutableBytes to) const = 0;
+  /// Whole pages from `index` on, as many as `to` has room for: of one that is not whole the bytes
+  /// that there are. Stops: those of read_page(). For sources that can do better than page by page.
+  [[nodiscard]] virtual Transfer read_pages(std::uint64_t index, MutableBytes to) const;
 };
 
 /// The pages that were used last. Safe to use from several threads: a page that is missing is made
@@ -43,6 +46,9 @@ class PageCache {
   /// Reads from byte `at` of one page up to its end at most, for sources whose pages differ in
   /// length. Stops: those of the source; not_present behind the end of the page.
   [[nodiscard]] Transfer read_page(std::uint64_t index, std::size_t at, MutableBytes to) const;
+  /// As read(), for a reader that goes on and does not come back: whole pages are made where they
+  /// are wanted, looked for nowhere and not kept. Stops: those of the source.
+  [[nodiscard]] Transfer read_once(std::uint64_t offset, MutableBytes to) const;
   /// How often a page had to be made.
   [[nodiscard]] std::uint64_t misses() const;
 
@@ -74,6 +80,7 @@ class PageCache {
   std::size_t slots_in_set_;
   std::size_t set_count_;  // a power of two
   std::unique_ptr<Set[]> sets_;
+  mutable std::atomic<std::uint64_t> made_once_ = 0;  // pages that were not kept
 };
 
 /// A ReadableRegion that begins at a page of a source. It cannot be written, and has no host

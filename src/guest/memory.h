@@ -41,6 +41,11 @@ class PhysicalSource {
   /// Reads up to to.size() bytes. Stops: not_present where the image says that it does not have the
   /// byte; source_truncated where it should have it.
   [[nodiscard]] virtual Transfer read(PhysAddr from, MutableBytes to) const = 0;
+  /// The same for a reader of all bytes in their order, who does not come back to them: what has to
+  /// be made for it need not be kept.
+  [[nodiscard]] virtual Transfer read_once(PhysAddr from, MutableBytes to) const {
+    return read(from, to);
+  }
 };
 
 /// What stands behind the bytes of a region. A physical address in no region is absent.

@@ -202,6 +202,32 @@ TEST(DecodedRegion, ABrokenPageEndsARead) {
             (Transfer{4, MemoryErrc::out_of_bounds, 0, 1024}));
 }
 
+TEST(PageCache, KeepsNothingForAReaderWhoDoesNotComeBack) {
+  const auto source = std::make_shared<CountingSource>();
+  const PageCache cache(source, 4);
+  std::vector<std::byte> bytes(3 * 64);
+  EXPECT_EQ(cache.read_once(64 + 10, bytes), Transfer{bytes.size()});
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    EXPECT_EQ(bytes[i], static_cast<std::byte>((64 + 10 + i) / 64)) << i;
+  }
+  EXPECT_EQ(source->made, 4);
+  EXPECT_EQ(cache.misses(), 4U);
+  // But the pages of which it has read a part, and will read the rest.
+  EXPECT_TRUE(cache.read_once(64, MutableBytes(bytes).first(10)).complete());
+  EXPECT_TRUE(cache.read_once(4 * 64 + 10, MutableBytes(bytes).first(54)).complete());
+  EXPECT_EQ(source->made, 4);
+  EXPECT_TRUE(cache.read_once(128, MutableBytes(bytes).first(64)).complete());
+  EXPECT_EQ(source->made, 5);
+}
+
+TEST(PageCache, ABrokenPageEndsAReadOfManyWhereItBreaks) {
+  const PageCache cache(std::make_shared<CountingSource>(), 4);
+  std::vector<std::byte> bytes(10 * 64);
+  const auto whole = cache.read_once(3 * 64, bytes);
+  EXPECT_EQ(whole, (Transfer{4 * 64 + 10, MemoryErrc::source_truncated, 0, 7 * 64 + 10}));
+  EXPECT_EQ(cache.read(3 * 64, bytes), whole);
+}
+
 TEST(MappedRegion, WhatIsWrittenPrivatelyIsNotLookedForInTheFile) {
   const OpenFile backing(numbered(kPageSize));
   auto mapping = mapping::Options(kPageSize).backing(backing.file).map<mapping::ReadWrite>();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/in_order.h"
+#include "mapping/bulk.h"
 
 namespace engram::guest {
 namespace {
@@ -20,6 +21,8 @@ class Chunks {
   Chunks(std::size_t chunk_size, std::size_t overlap,
          const std::function<bool(PhysAddr, Bytes)>& visit)
       : buffer_(chunk_size), overlap_(overlap), visit_(visit) {}
+
+  [[nodiscard]] std::size_t overlap() const { return overlap_; }
 
   /// Says where the next bytes begin. False if the visitor has seen enough.
   bool go_to(PhysAddr at) { return at == next_ || flush(); }
@@ -32,17 +35,27 @@ class Chunks {
     return MutableBytes(buffer_).subspan(filled_);
   }
 
-  /// Takes in bytes that were read elsewhere. False if the visitor has seen enough.
-  bool add(PhysAddr at, Bytes bytes) {
-    if (!go_to(at)) return false;
-    while (!bytes.empty()) {
-      const MutableBytes to = room(at);
-      const std::size_t count = std::min(bytes.size(), to.size());
-      std::copy_n(bytes.begin(), count, to.begin());
-      if (!advance(count)) return false;
-      bytes = bytes.subspan(count);
-      at = at + count;
+  /// Hands out `size` bytes where they lie, `begin` bytes into `buffer`, and whose overlap fits in
+  /// front of them. False if the visitor has seen enough.
+  bool show(PhysAddr at, MutableBytes buffer, std::size_t begin, std::size_t size) {
+    const bool continues = at == next_;
+    if ((!continues || filled_ > overlap_) && !flush()) return false;
+    const std::size_t carried = continues ? std::min(filled_, overlap_) : 0;
+    const auto kept = buffer_.begin() + static_cast<std::ptrdiff_t>(filled_);
+    std::copy(kept - static_cast<std::ptrdiff_t>(carried), kept,
+              buffer.begin() + static_cast<std::ptrdiff_t>(begin - carried));
+    Bytes rest = Bytes(buffer).subspan(begin - carried, carried + size);
+    next_ = at + size;
+    fresh_ += size;
+    while (rest.size() > overlap_) {
+      const Bytes chunk = rest.first(std::min(rest.size(), buffer_.size()));
+      fresh_ = 0;
+      if (!visit_(next_ - rest.size(), chunk)) return false;
+      rest = rest.subspan(chunk.size() - overlap_);
+      if (chunk.data() + chunk.size() == rest.data() + rest.size()) break;
     }
+    std::copy(rest.begin(), rest.end(), buffer_.begin());
+    filled_ = rest.size();
     return true;
   }
 
@@ -120,25 +133,36 @@ struct Extent {
 struct Batch {
   struct Part {
     PhysAddr at;
-    std::size_t size = 0;
+    std::size_t begin = 0, size = 0;  // in `bytes`
   };
   std::vector<Part> parts;
-  std::vector<std::byte> bytes;  // of all parts
+  mapping::BulkVector<std::byte> bytes;  // with room for the overlap in front
+
+  void add(PhysAddr at, std::size_t begin, std::size_t size) {
+    if (size == 0) return;
+    if (!parts.empty() && parts.back().at + parts.back().size == at) {
+      parts.back().size += size;
+    } else {
+      parts.push_back({at, begin, size});
+    }
+  }
 };
 
-Batch read_batch(const std::vector<Extent>& extents) {
-  Batch batch;
-  std::uint64_t size = 0;
-  for (const Extent& extent : extents) size += extent.size;
-  batch.bytes.resize(static_cast<std::size_t>(size));
-  std::size_t filled = 0;
+/// `batch`: whose memory is used.
+Batch read_batch(const std::vector<Extent>& extents, std::size_t overlap, Batch batch) {
+  batch.parts.clear();
+  std::size_t filled = overlap;
+  std::size_t size = overlap;
+  for (const Extent& extent : extents) size += static_cast<std::size_t>(extent.size);
+  batch.bytes.resize(size);
   for (const Extent& extent : extents) {
     const std::uint64_t end = extent.offset + extent.size;
     for (std::uint64_t offset = extent.offset; offset < end;) {
       const auto room =
           MutableBytes(batch.bytes).subspan(filled, static_cast<std::size_t>(end - offset));
-      const std::size_t count = extent.region->read(RegionOffset(offset), room).count;
-      if (count > 0) batch.parts.push_back({extent.region->start + offset, count});
+      const PhysAddr at = extent.region->start + offset;
+      const std::size_t count = extent.region->source().read_once(at, room).count;
+      batch.add(at, filled, count);
       filled += count;
       offset += count;
       if (count < room.size()) {
@@ -182,6 +206,7 @@ class Batches {
 
 /// False if the visitor has seen enough.
 bool visit_made(Batches batches, Chunks& chunks) {
+  std::vector<Batch> used;  // whose memory serves again
   InOrder<Batch> tasks;
   std::uint64_t planned = 0;
   for (bool more = true; more || !tasks.empty();) {
@@ -191,16 +216,24 @@ bool visit_made(Batches batches, Chunks& chunks) {
       for (const Extent& extent : extents) planned += extent.size;
       more = !extents.empty();
       if (!more) continue;
-      tasks.add([extents = std::move(extents)]() -> Result<Batch> { return read_batch(extents); },
-                is_small);
+      Batch batch;
+      if (!used.empty()) {
+        batch = std::move(used.back());
+        used.pop_back();
+      }
+      tasks.add(
+          [extents = std::move(extents), overlap = chunks.overlap(),
+           batch = std::move(batch)]() mutable -> Result<Batch> {
+            return read_batch(extents, overlap, std::move(batch));
+          },
+          is_small);
       continue;
     }
-    const auto batch = tasks.take();  // a task that cannot fail
-    std::size_t at = 0;
+    auto batch = tasks.take();  // a task that cannot fail
     for (const Batch::Part& part : batch->parts) {
-      if (!chunks.add(part.at, Bytes(batch->bytes).subspan(at, part.size))) return false;
-      at += part.size;
+      if (!chunks.show(part.at, batch->bytes, part.begin, part.size)) return false;
     }
+    used.push_back(std::move(*batch));
   }
   return true;
 }

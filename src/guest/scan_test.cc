@@ -4,7 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
+#include <random>
+#include <vector>
 
 namespace engram::guest {
 namespace {
@@ -63,6 +66,68 @@ TEST(Scan, HandsOutBytesThatAreMadeInOrder) {
                        !Made::is_bad(address);
     if (seen[static_cast<std::size_t>(at)] != there) {
       FAIL() << std::hex << at << " was " << (there ? "left out" : "made up");
+    }
+  }
+}
+
+/// Regions that are made and others that lie in `host`, which has the bytes of their addresses.
+Memory mixed_memory(std::mt19937& random, const Made& made, Bytes host) {
+  std::vector<Region> regions;
+  for (std::uint64_t at = 0; at < host.size();) {
+    const std::uint64_t most = random() % 3 == 0 ? 100 : 300 * kKiB;
+    const std::uint64_t size = std::min(1 + random() % most, host.size() - at);
+    switch (random() % 5) {
+      case 0:
+      case 1:
+        regions.push_back(Region::from_source(PhysAddr(at), size, made));
+        break;
+      case 2:
+      case 3:
+        regions.push_back({PhysAddr(at), size, Backing::host, host.data() + at});
+        break;
+      default:
+        break;
+    }
+    at += size;
+  }
+  return Memory::create(std::move(regions), nullptr).value();
+}
+
+TEST(Scan, OverlapsChunksOfAnyRegions) {
+  const Made made;
+  std::vector<std::byte> host(3 * kMiB);
+  for (std::size_t i = 0; i < host.size(); ++i) host[i] = Made::byte_at(PhysAddr(i));
+  std::mt19937 random(5);
+  for (int round = 0; round < 60; ++round) {
+    const Memory memory = mixed_memory(random, made, host);
+    const std::size_t chunk_size = 1 + random() % (round % 2 == 0 ? 1000 : 200 * kKiB);
+    const std::size_t overlap = round % 3 == 0 ? 0 : random() % chunk_size;
+    std::vector<bool> seen(host.size());
+    PhysAddr end(~std::uint64_t{0});
+    for_each_chunk(
+        memory, PhysAddr(0), PhysAddr(~std::uint64_t{0}), overlap,
+        [&](PhysAddr at, Bytes bytes) {
+          EXPECT_LE(bytes.size(), chunk_size);
+          const bool was_seen = seen[static_cast<std::size_t>(at.value)];
+          if (was_seen) {
+            EXPECT_EQ(at + overlap, end) << "in round " << round;
+          }
+          if (!was_seen && overlap > 0) {
+            EXPECT_NE(at, end) << "in round " << round;
+          }
+          EXPECT_GT(bytes.size(), was_seen ? overlap : 0);
+          EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(),
+                                 host.begin() + static_cast<std::ptrdiff_t>(at.value)));
+          end = at + bytes.size();
+          for (std::size_t i = 0; i < bytes.size(); ++i) seen[at.value + i] = true;
+          return true;
+        },
+        chunk_size);
+    for (std::size_t at = 0; at < seen.size(); ++at) {
+      const Region* const region = memory.find(PhysAddr(at));
+      const bool there =
+          region != nullptr && (region->backing == Backing::host || !Made::is_bad(PhysAddr(at)));
+      if (seen[at] != there) FAIL() << at << " in round " << round;
     }
   }
 }

@@ -83,8 +83,13 @@ std::uint32_t unmasked(std::uint32_t checksum) {
 std::size_t Chunks::unpack_chunk(FileOffset at, MutableBytes to, std::string& problem) const {
   const auto header = load_header(file_, at, problem);
   if (!header) return 0;
-  const auto content = file_.copy(at + kHeaderSize, header->length);
-  if (content.size() < header->length) {
+  std::array<std::byte, kChecksumSize + kLongestContent> buffer;
+  if (header->size == 0) {  // it was one of data before
+    problem = fmt::format("the chunk at {:#x} has no data any more", at.value);
+    return 0;
+  }
+  const MutableBytes content = MutableBytes(buffer).first(header->length);
+  if (file_.read(at + kHeaderSize, content) < content.size()) {
     problem = fmt::format("the file ends at {:#x}", file_.size());
     return 0;
   }
@@ -111,7 +116,7 @@ Transfer Chunks::read_page(std::uint64_t index, MutableBytes to) const {
   return {0, MemoryErrc::source_truncated, 0, 0};
 }
 
-Transfer Block::read(PhysAddr from, MutableBytes to) const {
+Transfer Block::read_chunks(PhysAddr from, MutableBytes to, bool keep) const {
   const auto begin = chunks_.list().begin() + static_cast<std::ptrdiff_t>(first_);
   const auto end = begin + static_cast<std::ptrdiff_t>(count_);
   auto chunk =
@@ -125,10 +130,17 @@ Transfer Block::read(PhysAddr from, MutableBytes to) const {
     const auto wanted =
         static_cast<std::size_t>(std::min<std::uint64_t>(to.size() - done, chunk_end - at));
     const auto index = static_cast<std::uint64_t>(chunk - chunks_.list().begin());
-    const Transfer moved = cache_.read_page(index, static_cast<std::size_t>(at - chunk->start),
-                                            to.subspan(done, wanted));
+    const MutableBytes part = to.subspan(done, wanted);
+    const bool is_whole = at == chunk->start && part.size() == chunk_end - at;
+    const Transfer moved =
+        is_whole && !keep
+            ? chunks_.read_page(index, part)
+            : cache_.read_page(index, static_cast<std::size_t>(at - chunk->start), part);
     done += moved.count;
     if (!moved.complete()) return {done, moved.stop, moved.os_errno, from.value + done};
+    if (moved.count < part.size()) {  // the file has changed
+      return {done, MemoryErrc::source_truncated, 0, from.value + done};
+    }
   }
   return {done};
 }

@@ -60,9 +60,17 @@ class Block final : public guest::PhysicalSource {
     end_ = end_ + size;
     ++count_;
   }
-  [[nodiscard]] guest::Transfer read(PhysAddr from, MutableBytes to) const override;
+  [[nodiscard]] guest::Transfer read(PhysAddr from, MutableBytes to) const override {
+    return read_chunks(from, to, true);
+  }
+  /// Whole chunks are unpacked where they are wanted.
+  [[nodiscard]] guest::Transfer read_once(PhysAddr from, MutableBytes to) const override {
+    return read_chunks(from, to, false);
+  }
 
  private:
+  [[nodiscard]] guest::Transfer read_chunks(PhysAddr from, MutableBytes to, bool keep) const;
+
   PhysAddr end_;  // behind the last byte
   std::size_t first_, count_;
   const Chunks& chunks_;

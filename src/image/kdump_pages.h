@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -62,17 +63,29 @@ class FilePages {
   /// How many descriptors the file is long enough for.
   [[nodiscard]] std::uint64_t descriptors_there() const;
   [[nodiscard]] std::optional<PageDescriptor> descriptor(std::uint64_t number) const;
-  /// The number of a page's descriptor; nothing if it is not stored. index() must have been called.
+  struct Stored {
+    std::uint64_t number = 0;  ///< of the first page's descriptor; the others' follow it
+    std::uint64_t pages = 0;   ///< that are stored without a gap between them: at least one
+  };
+  /// `page` and those behind it, up to `most` of them or to where the search ends, which may be
+  /// before the run does; nothing if it is not stored. index() must have been called.
+  [[nodiscard]] std::optional<Stored> find_stored(std::uint64_t page, std::uint64_t most) const;
+  /// The number of a page's descriptor; nothing if it is not stored.
   [[nodiscard]] std::optional<std::uint64_t> descriptor_number(std::uint64_t page) const;
 
   /// All bytes of a stored page. Returns what is wrong with it, or nothing.
   [[nodiscard]] std::optional<std::string> read(std::uint64_t number, MutableBytes to) const;
+  /// So many whole pages as `to` has room for, whose descriptors follow each other. Returns how
+  /// many there are; read() tells what is wrong with the next one.
+  [[nodiscard]] std::size_t read_run(std::uint64_t number, MutableBytes to) const;
 
  private:
   static constexpr std::uint64_t kPagesInCount = 4096;
 
   [[nodiscard]] std::optional<std::string> unpack_page(const PageDescriptor& descriptor,
                                                        MutableBytes to) const;
+  [[nodiscard]] PageDescriptor in_order(PageDescriptor stored) const;
+  [[nodiscard]] std::size_t unpack_run(std::span<const PageDescriptor> run, MutableBytes to) const;
 
   PlainFile file_;
   Header header_;
@@ -87,8 +100,12 @@ class Pages final : public guest::PageSource {
 
   [[nodiscard]] std::uint64_t page_size() const override { return files_[0].header().page_size; }
   [[nodiscard]] guest::Transfer read_page(std::uint64_t index, MutableBytes to) const override;
+  [[nodiscard]] guest::Transfer read_pages(std::uint64_t index, MutableBytes to) const override;
 
  private:
+  /// The file that has the page; null: none has.
+  [[nodiscard]] const FilePages* find_file(std::uint64_t page) const;
+
   std::vector<FilePages> files_;  // at least one, sorted by their pages
   std::shared_ptr<PageProblems> problems_;
 };
@@ -103,6 +120,9 @@ class PageMemory final : public guest::PhysicalSource {
 
   [[nodiscard]] guest::Transfer read(PhysAddr from, MutableBytes to) const override {
     return cache_.read(from.value, to);
+  }
+  [[nodiscard]] guest::Transfer read_once(PhysAddr from, MutableBytes to) const override {
+    return cache_.read_once(from.value, to);
   }
   /// How many pages had to be unpacked.
   [[nodiscard]] std::uint64_t unpacked() const { return cache_.misses(); }

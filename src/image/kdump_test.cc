@@ -5,14 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <map>
-#include <random>
-#include <thread>
 
-#include "guest/scan.h"
 #include "image/image.h"
-#include "image/kdump_pages.h"
 #include "image/test_damage.h"
 #include "image/test_kdump.h"
 
@@ -388,107 +383,6 @@ TEST(Kdump, FilesThatDoNotBelongTogetherAreRefused) {
   EXPECT_THAT(error(strange.path()), HasSubstr("the files are of different dumps"));
   EXPECT_THAT(error(all.path()), HasSubstr("one of them is not split"));
   EXPECT_THAT(error(lime.path()), HasSubstr("is no kdump"));
-}
-
-// ---- Finding and caching pages
-
-/// A dump of many pages, and its parts as the reader has them.
-struct Indexed {
-  explicit Indexed(Kdump dump) : bytes(dump.file()) {
-    const FileView view(bytes);
-    Contents contents;
-    auto plain = kdump::PlainFile::open(view, contents).value();
-    auto header = kdump::read_header(plain, contents).value();
-    pages.emplace_back(std::move(plain), std::move(header));
-    pages[0].index([](std::uint64_t, std::uint64_t, std::uint64_t) {});
-  }
-  Buffer bytes;
-  std::vector<kdump::FilePages> pages;
-};
-
-Kdump random_dump(std::uint64_t page_count, double density, unsigned seed) {
-  Kdump dump;
-  dump.page_count = page_count;
-  dump.codec = Codec::snappy;
-  dump.stored = {};
-  dump.left_out = {};
-  std::mt19937 random(seed);
-  std::bernoulli_distribution is_stored(density);
-  for (std::uint64_t page = 0; page < page_count; ++page) {
-    if (is_stored(random)) dump.stored.push_back(page);
-  }
-  return dump;
-}
-
-TEST(KdumpPages, DescriptorsAreFoundAsByCounting) {
-  for (const auto& [first, end] :
-       {std::pair{0U, 0U}, {4095U, 13000U}, {5000U, 5003U}, {8192U, 12288U}}) {
-    for (const double density : {0.02, 0.5, 0.98}) {
-      Kdump dump = random_dump(13000, density, first + 7);
-      dump.codec = Codec::none;
-      dump.first_page = first;
-      dump.end_page = end;
-      const Indexed indexed(dump);
-      std::uint64_t number = 0;
-      auto next = dump.stored.begin();
-      for (std::uint64_t page = 0; page < dump.page_count; ++page) {
-        const bool stored = next != dump.stored.end() && *next == page;
-        if (stored) ++next;
-        if (end != 0 && (page < first || page >= end)) continue;
-        const auto found = indexed.pages[0].descriptor_number(page);
-        ASSERT_EQ(found, stored ? std::optional(number) : std::nullopt) << page;
-        if (stored) ++number;
-      }
-    }
-  }
-}
-
-TEST(KdumpPages, ASequentialScanUnpacksEachPageOnce) {
-  const Kdump dump = random_dump(3000, 0.9, 3);
-  Indexed indexed(dump);
-  const auto pages = std::make_shared<const kdump::Pages>(std::move(indexed.pages),
-                                                          std::make_shared<PageProblems>());
-  const kdump::PageMemory source(pages);
-  const auto memory = guest::Memory::create(
-      {guest::Region::from_source(PhysAddr(0), dump.page_count * kPageSize, source)}, nullptr);
-  ASSERT_TRUE(memory.has_value());
-  std::uint64_t seen = 0;
-  guest::for_each_chunk(*memory, PhysAddr(0), PhysAddr(~0ULL), 100, [&](PhysAddr, Bytes bytes) {
-    seen += bytes.size();
-    return true;
-  });
-  EXPECT_GE(seen, dump.stored.size() * kPageSize);
-  const std::uint64_t absent = source.unpacked() - dump.stored.size();
-  EXPECT_LE(absent, dump.page_count - dump.stored.size());
-  // The objects of a table lie anywhere in a page, and are read one by one.
-  for (const std::uint64_t page : dump.stored) {
-    for (std::uint64_t at = 0; at < kPageSize; at += 512) {
-      ASSERT_TRUE(memory->read_object<std::uint64_t>(PhysAddr(page * kPageSize + at)).has_value());
-    }
-  }
-  EXPECT_EQ(source.unpacked(), dump.stored.size() + absent);
-}
-
-TEST(KdumpPages, ThreadsReadTheSame) {
-  const Kdump dump = random_dump(2000, 0.7, 4);
-  Indexed indexed(dump);
-  const auto pages = std::make_shared<const kdump::Pages>(std::move(indexed.pages),
-                                                          std::make_shared<PageProblems>());
-  const kdump::PageMemory source(pages);
-  std::atomic<int> wrong = 0;
-  const auto work = [&](unsigned seed) {
-    std::mt19937 random(seed);
-    for (int i = 0; i < 2000; ++i) {
-      const std::uint64_t page = dump.stored[random() % dump.stored.size()];
-      Buffer to(kPageSize);
-      if (!source.read(PhysAddr(page * kPageSize), to).complete() || to != kdump_page(page))
-        ++wrong;
-    }
-  };
-  std::vector<std::thread> threads;
-  for (unsigned i = 0; i < 4; ++i) threads.emplace_back(work, i);
-  for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(wrong, 0);
 }
 
 }  // namespace

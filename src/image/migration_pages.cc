@@ -181,13 +181,16 @@ const Run* PageIndex::find(std::uint64_t page) const {
 Transfer RamPages::read_page(std::uint64_t page, MutableBytes to) const {
   const Run* const run = index_.find(page);
   if (run == nullptr) return {0, MemoryErrc::source_truncated, 0, 0};
-  std::array<std::byte, kPageSize> bytes;
+  if (to.size() < kPageSize) {
+    std::array<std::byte, kPageSize> bytes;
+    const Transfer made = read_page(page, bytes);
+    std::copy_n(bytes.begin(), std::min(to.size(), made.count), to.begin());
+    return {std::min(to.size(), made.count), made.stop, made.os_errno, 0};
+  }
+  const MutableBytes bytes = to.first(kPageSize);
   auto problem = make(*run, page, bytes);
   if (!problem) problem = change(page, run->at(page), bytes);
-  if (!problem) {
-    std::copy_n(bytes.begin(), to.size(), to.begin());
-    return {to.size()};
-  }
+  if (!problem) return {kPageSize};
   problems_->add(address_of(page), [&] {
     return fmt::format("migration: page {:#x} of RAM at {:#x}: {}", page, run->at(page).value,
                        *problem);
@@ -252,14 +255,24 @@ std::optional<std::string> RamPages::change(std::uint64_t page, FileOffset after
   return std::nullopt;
 }
 
-Transfer RamMemory::read(PhysAddr from, MutableBytes to) const {
+std::optional<RamMemory::Part> RamMemory::find(PhysAddr from, MutableBytes to) const {
   for (const Place& place : places_) {
     if (from < place.start || from - place.start >= place.size) continue;
     const std::uint64_t in_place = from - place.start;
     const std::uint64_t count = std::min<std::uint64_t>(to.size(), place.size - in_place);
-    return cache_.read(place.ram + in_place, to.first(static_cast<std::size_t>(count)));
+    return Part{place.ram + in_place, to.first(static_cast<std::size_t>(count))};
   }
-  return {0, MemoryErrc::not_present, 0, 0};
+  return std::nullopt;
+}
+
+Transfer RamMemory::read(PhysAddr from, MutableBytes to) const {
+  const auto part = find(from, to);
+  return part ? cache_.read(part->ram, part->to) : Transfer{0, MemoryErrc::not_present, 0, 0};
+}
+
+Transfer RamMemory::read_once(PhysAddr from, MutableBytes to) const {
+  const auto part = find(from, to);
+  return part ? cache_.read_once(part->ram, part->to) : Transfer{0, MemoryErrc::not_present, 0, 0};
 }
 
 }  // namespace engram::image::migration

@@ -137,9 +137,17 @@ class RamMemory final : public guest::PhysicalSource {
       : cache_(pages, kCachePages), places_(pages->places()) {}
 
   [[nodiscard]] guest::Transfer read(PhysAddr from, MutableBytes to) const override;
+  [[nodiscard]] guest::Transfer read_once(PhysAddr from, MutableBytes to) const override;
 
  private:
   static constexpr std::size_t kCachePages = 64 * kMiB / kPageSize;
+
+  struct Part {
+    std::uint64_t ram = 0;  // of its first byte: place in RAM
+    MutableBytes to;
+  };
+  /// As much as lies in one place; nothing: in none.
+  [[nodiscard]] std::optional<Part> find(PhysAddr from, MutableBytes to) const;
 
   guest::PageCache cache_;
   std::vector<Place> places_;

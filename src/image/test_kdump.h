@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -69,8 +70,9 @@ constexpr std::uint32_t kdump_flag(Codec codec) {
   return kFlags[static_cast<std::size_t>(codec)];
 }
 
-/// What is written; the pages of the dump are kdump_page().
+/// What is written.
 struct Kdump {
+  std::function<Buffer(std::uint64_t)> page_bytes = kdump_page;
   std::vector<std::uint64_t> stored = {0, 1, 5, 6, 7, 40};  // ascending
   std::vector<std::uint64_t> left_out = {2, 3};             // memory, but not stored
   std::uint64_t page_count = 64;
@@ -109,10 +111,13 @@ struct Kdump {
     data = descriptors + here.size() * 24;
     out.resize(data);
     for (std::size_t i = 0; i < here.size(); ++i) {
-      const Buffer bytes = packed(codec, kdump_page(here[i]));
+      const Buffer page = page_bytes(here[i]);
+      const Buffer gain = packed(codec, page);
+      const bool is_packed = gain.size() < page.size();
+      const Buffer& bytes = is_packed ? gain : page;
       put_number(out, descriptors + i * 24, std::uint64_t{out.size()});
       put_number(out, descriptors + i * 24 + 8, static_cast<std::uint32_t>(bytes.size()));
-      put_number(out, descriptors + i * 24 + 12, kdump_flag(codec));
+      put_number(out, descriptors + i * 24 + 12, is_packed ? kdump_flag(codec) : 0U);
       append(out, bytes);
     }
     return out;

@@ -31,14 +31,14 @@ void add_loss(Losses& losses, Loss loss) {
   }
 }
 
-/// What of these bytes cannot be made, by whole pages. Does not fail.
-Result<Losses> find_losses(const guest::Memory& memory, PhysAddr from, std::uint64_t size) {
+/// What of these bytes of a region cannot be made, by whole pages. Does not fail.
+Result<Losses> find_losses(const Region& region, PhysAddr from, std::uint64_t size) {
   std::vector<std::byte> bytes(static_cast<std::size_t>(std::min(size, kChunk)));
   Losses losses;
   while (size > 0) {
     const auto part = std::span(bytes).first(
         static_cast<std::size_t>(std::min<std::uint64_t>(size, bytes.size())));
-    const auto outcome = memory.read(from, part);
+    const auto outcome = region.source().read_once(from, part);
     std::uint64_t done = outcome.count;
     if (!outcome.complete()) {
       const PhysAddr bad = from + done;
@@ -72,7 +72,7 @@ void add_pieces(const Region& region, const Losses& losses, std::vector<Region>&
 }
 
 /// Those of all bytes of a region, found on all processors.
-Result<Losses> check_region(const guest::Memory& memory, const Region& region, Meter& meter) {
+Result<Losses> check_region(const Region& region, Meter& meter) {
   Losses all;
   InOrder<Losses> tasks;
   PhysAddr from = region.start;
@@ -80,7 +80,7 @@ Result<Losses> check_region(const guest::Memory& memory, const Region& region, M
   while (left > 0 || !tasks.empty()) {
     if (left > 0 && !tasks.full()) {
       const std::uint64_t size = std::min(left, kPieceBytes);
-      tasks.add([&memory, from, size] { return find_losses(memory, from, size); },
+      tasks.add([&region, from, size] { return find_losses(region, from, size); },
                 size <= kSmallPiece);
       from = from + size;
       left -= size;
@@ -136,7 +136,7 @@ Result<guest::Memory> checked_memory(const guest::Memory& memory, const WriteOpt
       pieces.push_back(region);
       continue;
     }
-    ENGRAM_TRY(const Losses losses, check_region(memory, region, meter));
+    ENGRAM_TRY(const Losses losses, check_region(region, meter));
     add_pieces(region, losses, pieces);
   }
   return guest::Memory::create(std::move(pieces), std::make_shared<const guest::Memory>(memory));
@@ -183,7 +183,7 @@ Result<void> RangeCopier::copy_part(const Region& region, PhysAddr from, std::ui
     ENGRAM_CHECK(sink_.zeros(size));
     return meter_.add(size);
   }
-  if (region.backing == Backing::source) return copy_made(from, size);
+  if (region.backing == Backing::source) return copy_made(region, from, size);
   while (size > 0) {
     // Up to a multiple of the page size, so that pages of the memory are found to be zero.
     const std::uint64_t room = chunk_.size() - from.mask(kPageMask);
@@ -198,14 +198,14 @@ Result<void> RangeCopier::copy_part(const Region& region, PhysAddr from, std::ui
   return {};
 }
 
-Result<void> RangeCopier::copy_made(PhysAddr from, std::uint64_t size) {
+Result<void> RangeCopier::copy_made(const Region& region, PhysAddr from, std::uint64_t size) {
   InOrder<Piece> pieces;
   while (size > 0) {
     if (pieces.full()) ENGRAM_CHECK(take_made(pieces));
     const std::uint64_t length = std::min(size, kPieceBytes - from.mask(kPageMask));
-    const auto read = [&memory = memory_, from, length]() -> Result<Piece> {
+    const auto read = [&region, from, length]() -> Result<Piece> {
       Piece bytes(static_cast<std::size_t>(length));
-      const auto outcome = memory.read(from, bytes);
+      const auto outcome = region.source().read_once(from, bytes);
       if (!outcome.complete()) return cannot_read(from + outcome.count);
       return bytes;
     };

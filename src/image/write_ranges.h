@@ -12,6 +12,7 @@
 #include "base/in_order.h"
 #include "guest/memory.h"
 #include "image/write.h"
+#include "mapping/bulk.h"
 
 namespace engram::image {
 
@@ -86,10 +87,10 @@ class RangeCopier {
   Result<void> copy(PresentRange range);
 
  private:
-  using Piece = std::vector<std::byte>;
+  using Piece = mapping::BulkVector<std::byte>;
 
   Result<void> copy_part(const guest::Region& region, PhysAddr from, std::uint64_t size);
-  Result<void> copy_made(PhysAddr from, std::uint64_t size);
+  Result<void> copy_made(const guest::Region& region, PhysAddr from, std::uint64_t size);
   Result<void> take_made(InOrder<Piece>& pieces);
 
   const guest::Memory& memory_;
