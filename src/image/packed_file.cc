@@ -20,11 +20,12 @@ struct Unpacked {
   std::optional<std::string> problem;  // why it ended before the end
 };
 
-/// Part of a packed file, on its way to a place in the unpacked one.
+/// Part of a packed file, on its way to a place in the unpacked one, through `in` and `out`.
 class Unpacker {
  public:
-  Unpacker(const FileView& file, FileOffset at, std::uint64_t length, StreamDecoder& decoder)
-      : file_(file), at_(at), end_(at + length), decoder_(decoder), in_(kPiece), out_(kPiece) {}
+  Unpacker(const FileView& file, FileOffset at, std::uint64_t length, StreamDecoder& decoder,
+           MutableBytes in, MutableBytes out)
+      : file_(file), at_(at), end_(at + length), decoder_(decoder), in_(in), out_(out) {}
 
   /// Up to `most` bytes go to `scratch`, from `to` on. Errors: those of writing; go_on() said no.
   Result<Unpacked> run(const ScratchFile& scratch, FileOffset to, std::uint64_t most,
@@ -33,7 +34,7 @@ class Unpacker {
     bool more = true;
     while (more) {
       const std::size_t filled = fill(done, most, more);
-      ENGRAM_CHECK(scratch.write(to + done.size, Bytes(out_).first(filled)));
+      ENGRAM_CHECK(scratch.write(to + done.size, out_.first(filled)));
       done.size += filled;
       if (go_on && !go_on(at_ - rest_.size())) return fail("it was not unpacked");
     }
@@ -47,7 +48,7 @@ class Unpacker {
     std::size_t filled = 0;
     while (more && filled < out_.size()) {
       if (rest_.empty()) refill();
-      const auto step = decoder_.step(rest_, MutableBytes(out_).subspan(filled));
+      const auto step = decoder_.step(rest_, out_.subspan(filled));
       rest_ = rest_.subspan(step.read);
       filled += step.written;
       const bool stuck = step.read == 0 && step.written == 0;
@@ -70,18 +71,18 @@ class Unpacker {
 
   void refill() {
     const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(in_.size(), end_ - at_));
-    const std::size_t got = file_.read(at_, MutableBytes(in_).first(wanted));
+    const std::size_t got = file_.read(at_, in_.first(wanted));
     cut_ = got < wanted;
     at_ = at_ + got;
     if (cut_) end_ = at_;
-    rest_ = Bytes(in_).first(got);
+    rest_ = in_.first(got);
   }
 
   const FileView& file_;
   FileOffset at_;   // of the next byte that is read
   FileOffset end_;  // of those that are to be read
   StreamDecoder& decoder_;
-  std::vector<std::byte> in_, out_;
+  const MutableBytes in_, out_;
   Bytes rest_;  // of what was read: what is not used yet
   bool cut_ = false;
 };
@@ -91,6 +92,11 @@ double in_mib(std::uint64_t bytes) {
 }
 
 }  // namespace
+
+struct PackedFile::Buffers {
+  std::vector<std::byte> in = std::vector<std::byte>(kPiece);
+  std::vector<std::byte> out = std::vector<std::byte>(kPiece);
+};
 
 class PackedFile::Shifted final : public guest::PhysicalSource {
  public:
@@ -148,7 +154,8 @@ Result<void> PackedFile::unpack_all(const GoOn& go_on) {
   // It has at least as many bytes that are not zeros, but for those that are alike.
   ENGRAM_CHECK(scratch_.expect_room(file_.size()));
   const auto ask = [&](FileOffset at) { return !go_on || go_on({at.value, file_.size()}); };
-  Unpacker unpacker(file_, FileOffset(0), file_.size(), *decoder);
+  Buffers buffers;
+  Unpacker unpacker(file_, FileOffset(0), file_.size(), *decoder, buffers.in, buffers.out);
   ENGRAM_TRY(const Unpacked done,
              unpacker.run(scratch_, FileOffset(0), PackedBlocks::kLongestFile, ask));
   if (done.size == 0) {
@@ -219,8 +226,10 @@ std::uint64_t PackedFile::make(std::size_t index) const {
     return 0;
   }
   ++unpacked_blocks_;
-  Unpacker unpacker(file_, block.at, block.packed, *decoder);
+  auto buffers = take_buffers();
+  Unpacker unpacker(file_, block.at, block.packed, *decoder, buffers->in, buffers->out);
   const auto done = unpacker.run(scratch_, block.start, block.size, {});
+  give_back(std::move(buffers));
   if (!done) {
     problem(done.error().text);
     return 0;
@@ -232,6 +241,23 @@ std::uint64_t PackedFile::make(std::size_t index) const {
   }
   there_[index].store(done->size, std::memory_order_release);
   return done->size;
+}
+
+std::unique_ptr<PackedFile::Buffers> PackedFile::take_buffers() const {
+  {
+    const std::lock_guard lock(buffers_mutex_);
+    if (!buffers_.empty()) {
+      auto buffers = std::move(buffers_.back());
+      buffers_.pop_back();
+      return buffers;
+    }
+  }
+  return std::make_unique<Buffers>();
+}
+
+void PackedFile::give_back(std::unique_ptr<Buffers> buffers) const {
+  const std::lock_guard lock(buffers_mutex_);
+  buffers_.push_back(std::move(buffers));
 }
 
 guest::Region PackedFile::region(PhysAddr start, std::uint64_t size, FileOffset at) const {

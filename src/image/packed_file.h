@@ -80,6 +80,11 @@ class PackedFile final : public ByteSource {
   /// How many bytes of a block are there.
   [[nodiscard]] std::uint64_t make(std::size_t index) const;
 
+  /// What unpacking goes through; as many as ever threads unpacked at once.
+  struct Buffers;
+  [[nodiscard]] std::unique_ptr<Buffers> take_buffers() const;
+  void give_back(std::unique_ptr<Buffers> buffers) const;
+
   const PackedFormat& format_;
   FileView file_;
   ScratchFile scratch_;
@@ -93,6 +98,8 @@ class PackedFile final : public ByteSource {
   mutable std::array<std::mutex, kLocks> locks_;         // of whoever makes a block
   mutable std::atomic<std::uint64_t> unpacked_blocks_ = 0;
   mutable std::unordered_map<std::uint64_t, Shifted> shifted_;  // by the difference
+  mutable std::mutex buffers_mutex_;                            // of what follows
+  mutable std::vector<std::unique_ptr<Buffers>> buffers_;       // that are not in use
 };
 
 }  // namespace engram::image

