@@ -9,6 +9,7 @@
 #include <cmath>
 #include <span>
 
+#include "base/interruption.h"
 #include "sql/callback.h"
 #include "sql/value_conversion.h"
 
@@ -48,6 +49,7 @@ int status(sqlite3_vtab* table, const Result<T>& result) {
 
 template <class Body>
 int guarded(sqlite3_vtab* table, Body body) noexcept {
+  const Interruptible while_it_runs(*binding_of(table).interrupted);
   return without_exceptions(body, [&](const char* text) { return fail_with(table, text); });
 }
 

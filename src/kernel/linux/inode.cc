@@ -70,6 +70,7 @@ Inodes::Inodes(LinuxKernel& kernel) : kernel_(kernel), reader_(kernel.reader()) 
 
 const Inodes::Index& Inodes::index() const {
   std::call_once(once_, [this] {
+    index_ = {};
     const auto& mounts = kernel_.mounts();
     for (const auto& mount : mounts.all()) {
       const auto super = mounts.super_block(mount.address);

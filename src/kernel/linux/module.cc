@@ -195,13 +195,15 @@ std::optional<VirtAddr> Modules::containing(VirtAddr address) const {
   std::call_once(areas_once_, [this] {
     const auto known = all();
     if (!known) return;
+    std::vector<Area> areas;
     for (const auto& module : **known) {
       for (const auto& area : memory_.allocations(module.address)) {
-        areas_.push_back({area.start, area.end(), module.address});
+        areas.push_back({area.start, area.end(), module.address});
       }
     }
-    std::sort(areas_.begin(), areas_.end(),
+    std::sort(areas.begin(), areas.end(),
               [](const Area& a, const Area& b) { return a.start < b.start; });
+    areas_ = std::move(areas);
   });
   auto area = std::upper_bound(areas_.begin(), areas_.end(), address,
                                [](VirtAddr at, const Area& one) { return at < one.start; });

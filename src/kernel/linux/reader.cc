@@ -4,6 +4,8 @@
 
 #include <fmt/core.h>
 
+#include "base/interruption.h"
+
 namespace engram::kernel {
 namespace {
 
@@ -21,6 +23,7 @@ Result<std::uint64_t, paging::Fault> load_bytes(const paging::AddressSpace& spac
 std::optional<std::uint64_t> Reader::scalar(VirtAddr object, std::uint64_t offset,
                                             std::uint64_t size, bool is_signed,
                                             std::string_view name) const {
+  end_if_interrupted();
   const VirtAddr at = object + offset;
   auto read = Result<std::uint64_t, paging::Fault>(0);
   switch (size) {
@@ -54,6 +57,7 @@ std::optional<std::uint64_t> Reader::scalar(VirtAddr object, std::uint64_t offse
 
 std::optional<std::string> Reader::text(VirtAddr object, const TextField& field) const {
   if (!object || !field) return std::nullopt;
+  end_if_interrupted();
   std::string buffer(static_cast<std::size_t>(field.size), '\0');
   const auto bytes = std::as_writable_bytes(std::span(buffer.data(), buffer.size()));
   if (const auto read = space_.read_exact(object + *field.offset, bytes); !read) {
@@ -67,6 +71,7 @@ std::optional<std::string> Reader::text(VirtAddr object, const TextField& field)
 std::optional<std::string> Reader::text_at(VirtAddr address, std::size_t limit,
                                            std::string_view what) const {
   if (!address) return std::nullopt;
+  end_if_interrupted();
   auto text = space_.load_text(address, limit);
   if (!text) {
     report(what, address, paging::to_string(text.error()));
@@ -76,6 +81,7 @@ std::optional<std::string> Reader::text_at(VirtAddr address, std::size_t limit,
 }
 
 std::optional<VirtAddr> Reader::pointer_at(VirtAddr address, std::string_view what) const {
+  end_if_interrupted();
   const auto value = space_.load<std::uint64_t>(address);
   if (!value) {
     report(what, address, paging::to_string(value.error()));

@@ -3,6 +3,7 @@
 #pragma once
 
 // Reads members of kernel objects; what cannot be read becomes nothing and one diagnostics row.
+// Each read throws Interrupted if who waits for it has given up (base/interruption.h).
 
 #include <optional>
 #include <string>

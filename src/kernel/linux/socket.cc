@@ -94,22 +94,24 @@ Sockets::Sockets(LinuxKernel& kernel) : kernel_(kernel), reader_(kernel.reader()
 
 const Sockets::Index& Sockets::index() const {
   std::call_once(index_once_, [this] {
+    Index index;
     for (const auto& listed : SocketTables(kernel_).read()) {
-      index_.by_address.emplace(listed.address, index_.sockets.size());
-      index_.sockets.push_back({listed.address, listed.kind, listed.shape, true, false});
+      index.by_address.emplace(listed.address, index.sockets.size());
+      index.sockets.push_back({listed.address, listed.kind, listed.shape, true, false});
     }
     for (const auto& open : read_socket_descriptors(kernel_)) {
-      const auto [found, is_new] = index_.by_address.emplace(open.sock, index_.sockets.size());
+      const auto [found, is_new] = index.by_address.emplace(open.sock, index.sockets.size());
       if (is_new) {
-        index_.sockets.push_back({open.sock, classify(open.sock), SocketShape::full, false, true});
+        index.sockets.push_back({open.sock, classify(open.sock), SocketShape::full, false, true});
       }
-      index_.sockets[found->second].in_files = true;
-      index_.holders[open.sock].push_back(open.pid);
+      index.sockets[found->second].in_files = true;
+      index.holders[open.sock].push_back(open.pid);
     }
-    for (auto& [sock, pids] : index_.holders) {
+    for (auto& [object, pids] : index.holders) {
       std::sort(pids.begin(), pids.end());
       pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
     }
+    index_ = std::move(index);
   });
   return index_;
 }
