@@ -26,11 +26,11 @@ class Image:
         signed = address - (1 << 64) if address >> 63 else address
         return int(str(self.query(f"SELECT translate({signed}) AS place")[0]["place"]), 0)
 
-    def read(self, address):
-        """A word of memory."""
+    def read(self, address, size=8):
+        """A number in memory."""
         with open(self.path, "rb") as file:
             file.seek(self.place(address))
-            return int.from_bytes(file.read(8), "little")
+            return int.from_bytes(file.read(size), "little")
 
     def write(self, address, value, size=8):
         """Changes memory until restore()."""
@@ -40,6 +40,29 @@ class Image:
             self.changes.append((place, file.read(size)))
             file.seek(place)
             file.write(value.to_bytes(size, "little"))
+
+    def spare(self, size):
+        """Address of so many bytes, page-aligned, that hold zeros and nothing points to."""
+        base, start, run = self.read(self.symbol("page_offset_base")), 0, 0
+        with open(self.path, "rb") as file:
+            file.seek(64 << 20)  # below lie the firmware's memory and the kernel
+            for place in range(64 << 20, self.path.stat().st_size, 1 << 20):
+                run = run + 1 if not any(file.read(1 << 20)) else 0
+                start = place if run == 1 else start
+                if run << 20 >= size:
+                    assert self.place(base + start) == start
+                    return base + start
+        raise ValueError(f"no {size} bytes of zeros")
+
+    def symbol(self, name):
+        """Address of a symbol."""
+        return int(self.query(f"SELECT addr(address_of('{name}')) AS address")[0]["address"], 16)
+
+    def strict(self, sql, *options):
+        """Exit code and complaint of a query that must not lack anything."""
+        done = subprocess.run([self.engram, "query", self.path, sql, "--strict", "--no-cache", *options],
+                              capture_output=True, encoding="utf-8", check=False, timeout=60)
+        return done.returncode, done.stderr
 
     def restore(self):
         """Undoes all changes, the last one first."""

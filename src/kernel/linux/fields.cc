@@ -11,17 +11,26 @@ constexpr std::uint64_t kTextLimit = 4096;  // the longest char array that is re
 
 }  // namespace
 
-Layout::Layout(const types::TypeDb& types, Diagnostics& diagnostics, std::string_view structure)
+Layout::Layout(const types::TypeDb& types, Diagnostics& diagnostics, std::string_view structure,
+               Quietly)
     : types_(types),
       diagnostics_(diagnostics),
       structure_(structure),
       type_(types.find_struct(structure)) {
-  if (type_) {
-    size_ = types_.size_of(*type_);
-  } else {
+  if (type_) size_ = types_.size_of(*type_);
+}
+
+Layout::Layout(const types::TypeDb& types, Diagnostics& diagnostics, std::string_view structure)
+    : Layout(types, diagnostics, structure, Quietly()) {
+  if (!type_) {
     diagnostics_.add(Level::warning, "types",
                      fmt::format("the kernel's types have no struct {}", structure_));
   }
+}
+
+Layout Layout::of_optional(const types::TypeDb& types, Diagnostics& diagnostics,
+                           std::string_view structure) {
+  return {types, diagnostics, structure, Quietly()};
 }
 
 std::optional<Layout::Place> Layout::scalar_place(std::string_view path) const {
@@ -47,16 +56,18 @@ TextField Layout::text(std::string_view path) const {
 }
 
 std::optional<std::uint64_t> Layout::offset_of(std::string_view path) const {
+  const auto offset = optional_offset_of(path);
+  if (!offset) report_missing(path);
+  return offset;
+}
+
+std::optional<std::uint64_t> Layout::optional_offset_of(std::string_view path) const {
   const auto member = type_ ? types_.find_member(*type_, path) : std::nullopt;
-  if (!member) {
-    report_missing(path);
-    return std::nullopt;
-  }
-  return member->byte_offset();
+  return member ? std::optional(member->byte_offset()) : std::nullopt;
 }
 
 void Layout::report_missing(std::string_view path) const {
-  if (!type_) return;  // reported once by the constructor
+  if (!type_) return;  // reported once by the constructor, or may be missing
   diagnostics_.add(Level::warning, "types",
                    fmt::format("the kernel's struct {} has no member {}", structure_, path));
 }

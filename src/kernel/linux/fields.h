@@ -43,6 +43,10 @@ class Layout {
  public:
   /// A structure that does not exist has no members; that is one diagnostics row.
   Layout(const types::TypeDb& types, Diagnostics& diagnostics, std::string_view structure);
+  /// A structure that only some kernels have, with their options or modules: it may be missing
+  /// without a word.
+  [[nodiscard]] static Layout of_optional(const types::TypeDb& types, Diagnostics& diagnostics,
+                                          std::string_view structure);
 
   /// Bytes; nothing if the structure does not exist.
   [[nodiscard]] std::optional<std::uint64_t> size() const { return size_; }
@@ -77,11 +81,16 @@ class Layout {
   /// Where a member that is itself a structure begins; nothing (and one diagnostics row) if it is
   /// missing.
   [[nodiscard]] std::optional<std::uint64_t> offset_of(std::string_view path) const;
+  /// The same of a member that only some kernels have.
+  [[nodiscard]] std::optional<std::uint64_t> optional_offset_of(std::string_view path) const;
 
  private:
   struct Place {
     std::uint64_t offset = 0, size = 0;
   };
+
+  struct Quietly {};
+  Layout(const types::TypeDb& types, Diagnostics& diagnostics, std::string_view structure, Quietly);
 
   template <class T>
   [[nodiscard]] Field<T> named(std::string_view path) const {

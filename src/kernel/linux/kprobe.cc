@@ -30,9 +30,10 @@ Kprobes::Kprobes(LinuxKernel& kernel)
   pre_handler_ = probe.field<VirtAddr>("pre_handler");
   post_handler_ = probe.field<VirtAddr>("post_handler");
   missed_ = probe.field<std::uint64_t>("nmissed");
-  const Layout returning(kernel.types(), diagnostics, "kretprobe");
-  in_return_probe_ = returning.offset_of("kp");
-  return_handler_ = returning.field<VirtAddr>("handler");
+  // CONFIG_KRETPROBES
+  const auto returning = Layout::of_optional(kernel.types(), diagnostics, "kretprobe");
+  in_return_probe_ = returning.optional_offset_of("kp");
+  return_handler_ = returning.optional_field<VirtAddr>("handler");
 }
 
 // show_kprobe_addr() in kernel/kprobes.c. The probe's first member is its place in the table.

@@ -53,7 +53,6 @@ Modules::Modules(LinuxKernel& kernel)
   size_ = module.size();
   list_ = module.offset_of("list");
   kobject_ = module.offset_of("mkobj");
-  source_list_ = module.offset_of("source_list");
   name_ = module.text("name");
   state_ = module.field<std::uint32_t>("state");
   version_ = module.field<VirtAddr>("version");
@@ -61,10 +60,12 @@ Modules::Modules(LinuxKernel& kernel)
   sections_ = module.field<VirtAddr>("sect_attrs");
   taints_ = module.field<std::uint64_t>("taints");
   gpl_only_ = module.optional_field<std::uint8_t>("using_gplonly_symbols");
-  references_ = module.field<std::int32_t>("refcnt.counter");
-  const Layout use(types, diagnostics, "module_use");
-  use_source_ = use.field<VirtAddr>("source");
-  use_node_ = use.offset_of("source_list");
+  // CONFIG_MODULE_UNLOAD
+  references_ = module.optional_field<std::int32_t>("refcnt.counter");
+  source_list_ = module.optional_offset_of("source_list");
+  const auto use = Layout::of_optional(types, diagnostics, "module_use");
+  use_source_ = use.optional_field<VirtAddr>("source");
+  use_node_ = use.optional_offset_of("source_list");
 
   kset_list_ = Layout(types, diagnostics, "kset").offset_of("list");
   const Layout kobject(types, diagnostics, "module_kobject");

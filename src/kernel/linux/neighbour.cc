@@ -54,14 +54,14 @@ void Neighbours::read_table(VirtAddr table, bool is_ipv6, const types::TypeDb& t
   const auto heads =
       reader_.follow(*hash, layout.first_of<VirtAddr>({"hash_heads", "hash_buckets"}));
   const auto shift = reader_.get(*hash, layout.field<std::uint32_t>("hash_shift"));
-  const auto node = types.find_member("neighbour", "hash");
+  const auto node = Layout(types, diagnostics, "neighbour").optional_offset_of("hash");
   if (!heads || !shift) return;
   if (*shift > kShiftLimit) {
     reader_.report("neigh_hash_table.hash_shift", *hash,
                    fmt::format("{}, at most {} expected", *shift, kShiftLimit));
     return;
   }
-  const std::uint64_t offset = node ? node->byte_offset() : 0;
+  const std::uint64_t offset = node.value_or(0);
   HashChains(reader_, is_ipv6 ? "nd_tbl" : "arp_tbl")
       .table(*heads, std::uint64_t{1} << *shift, kHead, [&](VirtAddr found) {
         all_.push_back({found - offset, is_ipv6, false});

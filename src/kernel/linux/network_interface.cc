@@ -36,7 +36,7 @@ NetworkInterfaces::NetworkInterfaces(LinuxKernel& kernel) : reader_(kernel.reade
   name_ = device.text("name");
   index_ = device.field<std::int32_t>("ifindex");
   group_ = device.field<std::int32_t>("group");
-  net_ = device.field<VirtAddr>("nd_net.net");
+  net_ = device.optional_field<VirtAddr>("nd_net.net");  // CONFIG_NET_NS
   mac_ = device.field<VirtAddr>("dev_addr");
   mac_length_ = device.field<std::uint8_t>("addr_len");
   permanent_mac_ = device.offset_of("perm_addr");
@@ -57,12 +57,8 @@ NetworkInterfaces::NetworkInterfaces(LinuxKernel& kernel) : reader_(kernel.reade
   upper_ = device.offset_of("adj_list.upper");
   lower_ = device.offset_of("adj_list.lower");
   // The driver's own data: a member since 6.10, before that what follows the structure.
-  const auto own = types.find_member("net_device", "priv");
-  if (own) {
-    private_ = own->byte_offset();
-  } else if (device.size()) {
-    private_ = align_up(*device.size(), kPrivateAlignment);
-  }
+  private_ = device.optional_offset_of("priv");
+  if (!private_ && device.size()) private_ = align_up(*device.size(), kPrivateAlignment);
 
   const Layout mac(types, diagnostics, "netdev_hw_addr");
   mac_node_ = mac.offset_of("list");
@@ -95,6 +91,12 @@ NetworkInterfaces::NetworkInterfaces(LinuxKernel& kernel) : reader_(kernel.reade
 const NetworkInterface* NetworkInterfaces::find(VirtAddr device) const {
   const auto found = by_address_.find(device);
   return found == by_address_.end() ? nullptr : &all_[found->second];
+}
+
+std::optional<VirtAddr> NetworkInterfaces::net(VirtAddr device) const {
+  if (net_) return reader_.follow(device, net_);
+  const auto* listed = find(device);
+  return listed != nullptr ? std::optional(listed->net) : std::nullopt;
 }
 
 std::optional<std::string> NetworkInterfaces::name(VirtAddr device) const {

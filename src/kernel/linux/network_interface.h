@@ -43,9 +43,8 @@ class NetworkInterfaces {
   [[nodiscard]] std::optional<std::int32_t> index(VirtAddr device) const {
     return reader_.get(device, index_);
   }
-  [[nodiscard]] std::optional<VirtAddr> net(VirtAddr device) const {
-    return reader_.follow(device, net_);
-  }
+  /// The struct net that it is in; in a kernel without namespaces the one that lists it.
+  [[nodiscard]] std::optional<VirtAddr> net(VirtAddr device) const;
   /// The hardware address in use, that of the hardware, those that it listens to besides, and that
   /// of all on the link. Nothing for zeros.
   [[nodiscard]] std::optional<std::string> mac(VirtAddr device) const;

@@ -49,8 +49,7 @@ Routes::Routes(LinuxKernel& kernel) : reader_(kernel.reader()), all_(RouteTables
   destination_length6_ = six.field<std::uint32_t>("fib6_dst.plen");
   source6_ = six.offset_of("fib6_prefsrc.addr");
   source_length6_ = six.field<std::uint32_t>("fib6_prefsrc.plen");
-  from6_ = types.find_member("fib6_info", "fib6_src") ? six.offset_of("fib6_src.addr")
-                                                      : std::nullopt;  // CONFIG_IPV6_SUBTREES
+  from6_ = six.optional_offset_of("fib6_src.addr");  // CONFIG_IPV6_SUBTREES
   from_length6_ = six.optional_field<std::uint32_t>("fib6_src.plen");
 }
 

@@ -47,12 +47,13 @@ Sockets::Sockets(LinuxKernel& kernel) : kernel_(kernel), reader_(kernel.reader()
   local_port_ = common.field<std::uint16_t>("skc_num");
   remote_port_ = common.field<std::uint16_t>("skc_dport");
   interface_ = common.field<std::uint32_t>("skc_bound_dev_if");
-  net_ = common.field<VirtAddr>("skc_net.net");
+  net_ = common.optional_field<VirtAddr>("skc_net.net");  // CONFIG_NET_NS
+  first_net_ = kernel.symbols().address_of("init_net");
   listener_ = common.field<VirtAddr>("skc_listener");
   local4_ = common.offset_of("skc_rcv_saddr");
   remote4_ = common.offset_of("skc_daddr");
-  local6_ = common.offset_of("skc_v6_rcv_saddr");
-  remote6_ = common.offset_of("skc_v6_daddr");
+  local6_ = common.optional_offset_of("skc_v6_rcv_saddr");  // CONFIG_IPV6
+  remote6_ = common.optional_offset_of("skc_v6_daddr");
   time_wait_state_ =
       Layout(types, diagnostics, "inet_timewait_sock").field<std::uint8_t>("tw_substate");
   namespace_inode_ = Layout(types, diagnostics, "net").field<std::uint32_t>("ns.inum");
@@ -87,9 +88,9 @@ Sockets::Sockets(LinuxKernel& kernel) : kernel_(kernel), reader_(kernel.reader()
   netlink_port_ = netlink.field<std::uint32_t>("portid");
   netlink_remote_port_ = netlink.field<std::uint32_t>("dst_portid");
   netlink_groups_ = netlink.field<VirtAddr>("groups");
-  const Layout packet(types, diagnostics, "packet_sock");
-  packet_interface_ = packet.field<std::uint32_t>("ifindex");
-  packet_protocol_ = packet.field<std::uint16_t>("num");
+  const auto packet = Layout::of_optional(types, diagnostics, "packet_sock");  // CONFIG_PACKET
+  packet_interface_ = packet.optional_field<std::uint32_t>("ifindex");
+  packet_protocol_ = packet.optional_field<std::uint16_t>("num");
 }
 
 const Sockets::Index& Sockets::index() const {
@@ -288,7 +289,7 @@ std::optional<std::uint32_t> Sockets::interface_index(const Socket& socket) cons
 }
 
 std::optional<std::uint32_t> Sockets::net_namespace(const Socket& socket) const {
-  const auto net = reader_.follow(socket.address, net_);
+  const auto net = net_ ? reader_.follow(socket.address, net_) : first_net_;
   return net ? reader_.get(*net, namespace_inode_) : std::nullopt;
 }
 

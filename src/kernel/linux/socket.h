@@ -110,6 +110,7 @@ class Sockets {
   Field<std::uint8_t> state_, time_wait_state_;
   Field<std::uint32_t> interface_, namespace_inode_;
   Field<VirtAddr> net_, listener_;
+  std::optional<VirtAddr> first_net_;  ///< the only one in a kernel without namespaces
   std::optional<std::uint64_t> local4_, remote4_, local6_, remote6_;
 
   std::optional<VsockLayout> vsock_;

@@ -32,13 +32,6 @@ std::optional<std::uint64_t> size_of(const types::TypeDb& types, std::string_vie
   return type ? types.size_of(*type) : std::nullopt;
 }
 
-/// Where a member lies that only some kernels have.
-std::optional<std::uint64_t> member_offset(const types::TypeDb& types, std::string_view structure,
-                                           std::string_view member) {
-  const auto found = types.find_member(structure, member);
-  return found ? std::optional(found->byte_offset()) : std::nullopt;
-}
-
 }  // namespace
 
 SocketTables::SocketTables(LinuxKernel& kernel) : kernel_(kernel), reader_(kernel.reader()) {
@@ -81,6 +74,12 @@ std::vector<ListedSocket> SocketTables::read() {
   return std::move(found_);
 }
 
+std::optional<std::uint64_t> SocketTables::offset_in(std::string_view structure,
+                                                     std::string_view member) const {
+  return Layout::of_optional(kernel_.types(), reader_.diagnostics(), structure)
+      .optional_offset_of(member);
+}
+
 std::set<VirtAddr> SocketTables::tables_of(std::string_view symbol,
                                            const Field<VirtAddr>& in_namespace) const {
   std::set<VirtAddr> tables;
@@ -118,9 +117,9 @@ void SocketTables::read_tcp(VirtAddr hashinfo) {
   auto& diagnostics = reader_.diagnostics();
   const Layout info(types, diagnostics, "inet_hashinfo");
   const auto bucket = size_of(types, "inet_listen_hashbucket");
-  const auto chain = member_offset(types, "inet_listen_hashbucket", "nulls_head");
+  const auto chain = offset_in("inet_listen_hashbucket", "nulls_head");
   // Up to 5.18 listening sockets are in two tables, by port and by address (removed: cae3873c5b3a).
-  const auto by_port = member_offset(types, "inet_hashinfo", "listening_hash");
+  const auto by_port = offset_in("inet_hashinfo", "listening_hash");
   const auto heads = elements(types, "inet_hashinfo", "listening_hash");
   if (bucket && chain && by_port && heads) {
     add_chains("tcp_hashinfo.listening_hash", hashinfo + *by_port + *chain, *heads, *bucket, node_,
@@ -129,10 +128,9 @@ void SocketTables::read_tcp(VirtAddr hashinfo) {
   const auto by_address = reader_.follow(hashinfo, info.field<VirtAddr>("lhash2"));
   const auto mask = reader_.get(hashinfo, info.field<std::uint32_t>("lhash2_mask"));
   if (bucket && chain && by_address && mask) {
-    add_chains(
-        "tcp_hashinfo.lhash2", *by_address + *chain, std::uint64_t{*mask} + 1, *bucket,
-        by_port ? member_offset(types, "inet_connection_sock", "icsk_listen_portaddr_node") : node_,
-        SocketKind::tcp);
+    add_chains("tcp_hashinfo.lhash2", *by_address + *chain, std::uint64_t{*mask} + 1, *bucket,
+               by_port ? offset_in("inet_connection_sock", "icsk_listen_portaddr_node") : node_,
+               SocketKind::tcp);
   }
   const auto connections = reader_.follow(hashinfo, info.field<VirtAddr>("ehash"));
   const auto last = reader_.get(hashinfo, info.field<std::uint32_t>("ehash_mask"));
@@ -158,13 +156,13 @@ void SocketTables::read_udp(VirtAddr table, SocketKind kind) {
   if (by_port && slot) add_chains("udp_table.hash", *by_port, count, *slot, node_, kind);
   if (by_address && slot2) {
     add_chains("udp_table.hash2", *by_address, count, *slot2,
-               member_offset(types, "sock_common", "skc_portaddr_node"), kind);
+               offset_in("sock_common", "skc_portaddr_node"), kind);
   }
 }
 
 void SocketTables::read_raw() {
   const auto& types = kernel_.types();
-  const auto first = member_offset(types, "raw_hashinfo", "ht");
+  const auto first = offset_in("raw_hashinfo", "ht");
   const auto count = elements(types, "raw_hashinfo", "ht");
   if (!first || !count) return;
   for (const auto* symbol : {"raw_v4_hashinfo", "raw_v6_hashinfo"}) {
@@ -176,7 +174,7 @@ void SocketTables::read_raw() {
 
 void SocketTables::read_ping() {
   const auto& types = kernel_.types();
-  const auto first = member_offset(types, "ping_table", "hash");
+  const auto first = offset_in("ping_table", "hash");
   const auto count = elements(types, "ping_table", "hash");
   const auto table = kernel_.address_of("ping_table");
   if (first && count && table) {
@@ -196,7 +194,7 @@ void SocketTables::read_unix() {
 }
 
 void SocketTables::read_packet() {
-  const auto head = member_offset(kernel_.types(), "net", "packet.sklist");
+  const auto head = offset_in("net", "packet.sklist");
   if (!head) return;
   for (const auto net : namespaces_) {
     add_chains("net.packet.sklist", net + *head, 1, kHead, node_, SocketKind::packet);
@@ -207,8 +205,8 @@ void SocketTables::read_netlink() {
   const auto& types = kernel_.types();
   const auto symbol = kernel_.address_of("nl_table");
   const auto stride = size_of(types, "netlink_table");
-  const auto hash = member_offset(types, "netlink_table", "hash");
-  const auto node = member_offset(types, "netlink_sock", "node");
+  const auto hash = offset_in("netlink_table", "hash");
+  const auto node = offset_in("netlink_sock", "node");
   const auto tables = symbol ? reader_.pointer_at(*symbol, "nl_table") : std::nullopt;
   if (!tables || !*tables || !stride || !hash || !node) return;
   const RhashtableWalker walker(types, reader_);

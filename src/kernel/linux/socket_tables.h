@@ -84,6 +84,9 @@ class SocketTables {
   void read_bluetooth();
   void add_chains(std::string_view what, VirtAddr first, std::uint64_t count, std::uint64_t stride,
                   std::optional<std::uint64_t> node_offset, SocketKind kind);
+  /// Where a member lies that only some kernels have.
+  [[nodiscard]] std::optional<std::uint64_t> offset_in(std::string_view structure,
+                                                       std::string_view member) const;
   /// The tables that a symbol and the namespaces' pointers name, each once.
   std::set<VirtAddr> tables_of(std::string_view symbol, const Field<VirtAddr>& in_namespace) const;
 
