@@ -68,12 +68,18 @@ Ftrace::Ftrace(LinuxKernel& kernel)
   }
 }
 
-/// Whole if no link that was followed has changed since.
+/// Whole if no link that was followed has changed since. The list has an end of its own: a link
+/// that is NULL is damage.
 Try<VirtAddr> Ftrace::attempt(VirtAddr first, std::optional<VirtAddr> end) const {
   Try<VirtAddr> now;
   std::unordered_set<std::uint64_t> seen;
   std::vector<std::optional<VirtAddr>> links;
-  for (auto at = std::optional(first); at && *at && at != end_ && at != end; at = links.back()) {
+  for (auto at = std::optional(first); at && at != end_ && at != end; at = links.back()) {
+    if (!*at) {
+      reader_.report(next_.name, now.found.empty() ? first : now.found.back(),
+                     fmt::format("the list ends in NULL after {} operations", now.found.size()));
+      break;
+    }
     if (now.found.size() == kLimit || !seen.insert(at->value).second) {
       reader_.report(next_.name, *at,
                      fmt::format("the list does not end after {} operations", now.found.size()));
@@ -94,7 +100,7 @@ Result<std::vector<VirtAddr>> Ftrace::list() const {
   if (!head_) return fail("the kernel has no symbol ftrace_ops_list: it does not trace functions");
   if (!end_) return fail("the kernel has no symbol ftrace_list_end, at which its list ends");
   const auto one_try = [&] {
-    const auto first = reader_.pointer_at(*head_, "ftrace_ops_list");
+    const auto first = reader_.require_at(*head_, "ftrace_ops_list");
     return first ? attempt(*first, std::nullopt) : Try<VirtAddr>();
   };
   return reader_.is_live() ? until_whole<VirtAddr>(one_try).found : one_try().found;

@@ -86,7 +86,7 @@ void RhashtableWalker::walk(VirtAddr rhashtable, std::string_view what,
                             const HashChains::Visit& visit) const {
   HashChains chains(reader_, what);
   // The lowest bit of a bucket is its lock (since 5.2): it is no part of the pointer.
-  auto table = reader_.follow(rhashtable, table_);
+  auto table = reader_.require(rhashtable, table_);
   for (unsigned tables = 0; table && tables < kTableLimit; ++tables) {
     const auto size = reader_.get(*table, size_);
     const auto nest = reader_.get(*table, nest_);

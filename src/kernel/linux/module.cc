@@ -131,8 +131,8 @@ std::vector<Module> Modules::list_from(VirtAddr head) const {
 // The directories of /sys/module; those of code that is built in have no module.
 std::vector<VirtAddr> Modules::from_sysfs() const {
   std::vector<VirtAddr> found;
-  const auto kset = kset_ ? reader_.pointer_at(*kset_, "module_kset") : std::nullopt;
-  if (!kset || !*kset || !kset_list_ || !kobject_node_ || !kobject_) return found;
+  const auto kset = kset_ ? reader_.require_at(*kset_, "module_kset") : std::nullopt;
+  if (!kset || !kset_list_ || !kobject_node_ || !kobject_) return found;
   for (const auto kobject :
        walk_list(reader_, *kset + *kset_list_, *kobject_node_, "kset.list", kModuleLimit)) {
     const auto module = reader_.follow(kobject, kobject_module_);
@@ -167,7 +167,9 @@ std::vector<VirtAddr> Modules::from_tree() const {
     std::unordered_set<std::uint64_t> seen;
     const auto before = reader_.get(*tree_, tree_sequence_).value_or(0);
     const std::size_t which = before & 1U;
-    const auto root = reader_.follow(*tree_, tree_roots_[which]);
+    // add_unformed_module() puts a module into the list and the trees: no module, no root.
+    const auto root = all_.empty() ? reader_.follow(*tree_, tree_roots_[which])
+                                   : reader_.require(*tree_, tree_roots_[which]);
     for (const auto node : trees_.walk(root, "mod_tree", 16 * kModuleLimit)) {
       const auto module = owner_of_node(node, *tree_nodes_[which]);
       if (module && seen.insert(module->value).second) now.found.push_back(*module);

@@ -46,13 +46,14 @@ Neighbours::Neighbours(LinuxKernel& kernel) : reader_(kernel.reader()) {
 
 void Neighbours::read_table(VirtAddr table, bool is_ipv6, const types::TypeDb& types) {
   auto& diagnostics = reader_.diagnostics();
-  const auto hash =
-      reader_.follow(table, Layout(types, diagnostics, "neigh_table").field<VirtAddr>("nht"));
+  const auto member = Layout(types, diagnostics, "neigh_table").field<VirtAddr>("nht");
+  // With ipv6.disable=1 nobody has made the table of IPv6.
+  const auto hash = is_ipv6 ? reader_.follow(table, member) : reader_.require(table, member);
   if (!hash) return;
   // Chains of neighbours by a pointer of their own up to 6.12, then by a list node.
   const Layout layout(types, diagnostics, "neigh_hash_table");
   const auto heads =
-      reader_.follow(*hash, layout.first_of<VirtAddr>({"hash_heads", "hash_buckets"}));
+      reader_.require(*hash, layout.first_of<VirtAddr>({"hash_heads", "hash_buckets"}));
   const auto shift = reader_.get(*hash, layout.field<std::uint32_t>("hash_shift"));
   const auto node = Layout(types, diagnostics, "neighbour").optional_offset_of("hash");
   if (!heads || !shift) return;
@@ -70,7 +71,8 @@ void Neighbours::read_table(VirtAddr table, bool is_ipv6, const types::TypeDb& t
 
 void Neighbours::read_proxies(VirtAddr table, bool is_ipv6, const types::TypeDb& types) {
   const Layout layout(types, reader_.diagnostics(), "neigh_table");
-  const auto heads = reader_.follow(table, layout.field<VirtAddr>("phash_buckets"));
+  const auto member = layout.field<VirtAddr>("phash_buckets");
+  const auto heads = is_ipv6 ? reader_.follow(table, member) : reader_.require(table, member);
   if (!heads) return;
   HashChains(reader_, is_ipv6 ? "nd_tbl.phash_buckets" : "arp_tbl.phash_buckets")
       .table(*heads, kProxyHeads, kHead, [&](VirtAddr found) {

@@ -9,6 +9,8 @@
 namespace engram::kernel {
 namespace {
 
+constexpr std::string_view kNeverNull = "NULL, where the kernel always has an object";
+
 /// A number of a size that is no power of two.
 Result<std::uint64_t, paging::Fault> load_bytes(const paging::AddressSpace& space, VirtAddr from,
                                                 std::uint64_t size) {
@@ -55,6 +57,13 @@ std::optional<std::uint64_t> Reader::scalar(VirtAddr object, std::uint64_t offse
   return value;
 }
 
+std::optional<VirtAddr> Reader::require(VirtAddr object, const Field<VirtAddr>& field) const {
+  const auto pointer = get(object, field);
+  if (!pointer || *pointer) return pointer;
+  report(field.name, object, kNeverNull);
+  return std::nullopt;
+}
+
 std::optional<std::string> Reader::text(VirtAddr object, const TextField& field) const {
   if (!object || !field) return std::nullopt;
   end_if_interrupted();
@@ -88,6 +97,13 @@ std::optional<VirtAddr> Reader::pointer_at(VirtAddr address, std::string_view wh
     return std::nullopt;
   }
   return VirtAddr(*value);
+}
+
+std::optional<VirtAddr> Reader::require_at(VirtAddr address, std::string_view what) const {
+  const auto pointer = pointer_at(address, what);
+  if (!pointer || *pointer) return pointer;
+  report(what, address, kNeverNull);
+  return std::nullopt;
 }
 
 void Reader::report(std::string_view what, VirtAddr object, std::string_view reason) const {

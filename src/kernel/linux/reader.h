@@ -50,6 +50,11 @@ class Reader {
     return pointer;
   }
 
+  /// A member that in every kernel leads to an object: NULL is one diagnostics row, too (a page
+  /// that was dumped as zeros looks like that), lest what is behind it be missing without a word.
+  [[nodiscard]] std::optional<VirtAddr> require(VirtAddr object,
+                                                const Field<VirtAddr>& field) const;
+
   /// A char array up to its NUL. Nothing as for get().
   [[nodiscard]] std::optional<std::string> text(VirtAddr object, const TextField& field) const;
   /// The NUL-terminated string behind a pointer, at most `limit` bytes; nothing for NULL.
@@ -58,6 +63,9 @@ class Reader {
 
   /// A pointer at a bare address, such as a list head in a symbol.
   [[nodiscard]] std::optional<VirtAddr> pointer_at(VirtAddr address, std::string_view what) const;
+
+  /// The same of one that is never NULL, as require().
+  [[nodiscard]] std::optional<VirtAddr> require_at(VirtAddr address, std::string_view what) const;
 
   /// One diagnostics row: `what` of the object at `object` could not be used, and why.
   void report(std::string_view what, VirtAddr object, std::string_view reason) const;

@@ -125,11 +125,11 @@ bool RouteTables::is_new_node(VirtAddr node, std::string_view what) {
 // The tables of addresses and of routes are one trie until there are rules that part them
 // (fib_trie_unmerge() in net/ipv4/fib_trie.c), so that each route tells its own table.
 void RouteTables::read_ipv4(VirtAddr net) {
-  const auto heads = reader_.follow(net, heads4_);
+  const auto heads = reader_.require(net, heads4_);
   if (!heads) return;
   std::vector<VirtAddr> tries;
   tables4_.table(*heads, head_count4_, kHead, [&](VirtAddr table) {
-    const auto trie = reader_.follow(table, trie_);
+    const auto trie = reader_.require(table, trie_);
     if (trie && std::find(tries.begin(), tries.end(), *trie) == tries.end()) {
       tries.push_back(*trie);
       read_trie(net, *trie);
@@ -196,7 +196,7 @@ void RouteTables::add_ipv4(VirtAddr net, VirtAddr alias, std::uint32_t key) {
   route.net = net;
   route.destination = key;
   route.table = reader_.get(alias, table4_).value_or(0);
-  const auto info = reader_.follow(alias, info_);
+  const auto info = reader_.require(alias, info_);
   if (!info) return add(route);
   route.info = *info;
   if (const auto object = reader_.follow(*info, object4_)) return add_object(route, *object);

@@ -86,7 +86,7 @@ std::set<VirtAddr> SocketTables::tables_of(std::string_view symbol,
   const auto shared = symbol.empty() ? std::nullopt : kernel_.address_of(symbol);
   if (shared) tables.insert(*shared);
   for (const auto net : namespaces_) {
-    if (const auto table = reader_.follow(net, in_namespace)) tables.insert(*table);
+    if (const auto table = reader_.require(net, in_namespace)) tables.insert(*table);
   }
   return tables;
 }
@@ -125,14 +125,14 @@ void SocketTables::read_tcp(VirtAddr hashinfo) {
     add_chains("tcp_hashinfo.listening_hash", hashinfo + *by_port + *chain, *heads, *bucket, node_,
                SocketKind::tcp);
   }
-  const auto by_address = reader_.follow(hashinfo, info.field<VirtAddr>("lhash2"));
+  const auto by_address = reader_.require(hashinfo, info.field<VirtAddr>("lhash2"));
   const auto mask = reader_.get(hashinfo, info.field<std::uint32_t>("lhash2_mask"));
   if (bucket && chain && by_address && mask) {
     add_chains("tcp_hashinfo.lhash2", *by_address + *chain, std::uint64_t{*mask} + 1, *bucket,
                by_port ? offset_in("inet_connection_sock", "icsk_listen_portaddr_node") : node_,
                SocketKind::tcp);
   }
-  const auto connections = reader_.follow(hashinfo, info.field<VirtAddr>("ehash"));
+  const auto connections = reader_.require(hashinfo, info.field<VirtAddr>("ehash"));
   const auto last = reader_.get(hashinfo, info.field<std::uint32_t>("ehash_mask"));
   const auto stride = size_of(types, "inet_ehash_bucket");
   if (connections && last && stride) {
@@ -146,8 +146,8 @@ void SocketTables::read_udp(VirtAddr table, SocketKind kind) {
   const auto& types = kernel_.types();
   const Layout layout(types, reader_.diagnostics(), "udp_table");
   const auto mask = reader_.get(table, layout.field<std::uint32_t>("mask"));
-  const auto by_port = reader_.follow(table, layout.field<VirtAddr>("hash"));
-  const auto by_address = reader_.follow(table, layout.field<VirtAddr>("hash2"));
+  const auto by_port = reader_.require(table, layout.field<VirtAddr>("hash"));
+  const auto by_address = reader_.require(table, layout.field<VirtAddr>("hash2"));
   const auto slot = size_of(types, "udp_hslot");
   // The slots of hash2 also count the users of a third table since 6.13 (dab78a1745ab).
   const auto slot2 = types.find_struct("udp_hslot_main") ? size_of(types, "udp_hslot_main") : slot;
@@ -207,8 +207,8 @@ void SocketTables::read_netlink() {
   const auto stride = size_of(types, "netlink_table");
   const auto hash = offset_in("netlink_table", "hash");
   const auto node = offset_in("netlink_sock", "node");
-  const auto tables = symbol ? reader_.pointer_at(*symbol, "nl_table") : std::nullopt;
-  if (!tables || !*tables || !stride || !hash || !node) return;
+  const auto tables = symbol ? reader_.require_at(*symbol, "nl_table") : std::nullopt;
+  if (!tables || !stride || !hash || !node) return;
   const RhashtableWalker walker(types, reader_);
   for (std::uint64_t protocol = 0; protocol < kNetlinkProtocols; ++protocol) {
     walker.walk(*tables + protocol * *stride + *hash, "nl_table",
