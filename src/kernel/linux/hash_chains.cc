@@ -31,7 +31,7 @@ void HashChains::table(VirtAddr first_head, std::uint64_t count, std::uint64_t s
   heads_ += count;
   const std::uint64_t per_block = kBlock / stride;
   std::vector<std::byte> block(static_cast<std::size_t>(per_block * stride));
-  for (std::uint64_t head = 0; head < count;) {
+  for (std::uint64_t head = 0; head < count && !is_stopped_;) {
     const std::uint64_t heads = std::min(per_block, count - head);
     const VirtAddr start = first_head + head * stride;
     const auto bytes =
@@ -54,7 +54,7 @@ void HashChains::table(VirtAddr first_head, std::uint64_t count, std::uint64_t s
 }
 
 void HashChains::chain(VirtAddr node, const Visit& visit) {
-  while (node && (node.value & 1U) == 0) {
+  while (node && (node.value & 1U) == 0 && !is_stopped_) {
     if (seen_.size() == kNodeLimit) {
       reader_.report(what_, node, fmt::format("more than {} nodes in one table", kNodeLimit));
       return;

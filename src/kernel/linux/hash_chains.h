@@ -34,6 +34,9 @@ class HashChains {
   /// The chain behind one head's value.
   void chain(VirtAddr node, const Visit& visit);
 
+  /// For a visitor that has enough: nothing more is visited, in this table and in others.
+  void stop() { is_stopped_ = true; }
+
   static constexpr std::uint64_t kHeadLimit = 1U << 24U;  ///< tcp_child_ehash_entries's maximum
   static constexpr std::uint64_t kAllHeadsLimit = 1U << 26U;
   static constexpr std::size_t kNodeLimit = 1U << 22U;
@@ -43,6 +46,7 @@ class HashChains {
   std::string_view what_;
   std::unordered_set<std::uint64_t> seen_;
   std::uint64_t heads_ = 0;
+  bool is_stopped_ = false;
   bool reported_ = false;  ///< that a node was reached twice: one damaged pointer may do it often
 };
 

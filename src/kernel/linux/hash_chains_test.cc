@@ -42,6 +42,24 @@ TEST_F(HashChainsTest, ChainsEndInNullOrInAnOddWord) {
   EXPECT_THAT(diagnostics_.rows(), IsEmpty());
 }
 
+TEST_F(HashChainsTest, AVisitorThatHasEnoughIsNotCalledAgain) {
+  put(kBase, (kBase + 0x1000).value);
+  put(kBase + 0x1000, (kBase + 0x1100).value);
+  put(kBase + 0x1100, 0);
+  put(kBase + 8, (kBase + 0x1200).value);
+  put(kBase + 0x1200, 0);
+  std::vector<std::uint64_t> found;
+  HashChains chains(*reader_, "table");
+  const auto visit = [&](VirtAddr node) {
+    found.push_back(node - kBase);
+    chains.stop();
+  };
+  chains.table(kBase, 2, 8, visit);
+  chains.chain(kBase + 0x1200, visit);
+  EXPECT_THAT(found, ElementsAre(0x1000));
+  EXPECT_THAT(diagnostics_.rows(), IsEmpty());
+}
+
 TEST_F(HashChainsTest, TablesOfSeveralBlocksAreReadWhole) {
   constexpr std::uint64_t kCount = 3 * 64 * kKiB / 24;  // three blocks; heads cross their borders
   constexpr std::uint64_t kTable = 0x40000;

@@ -104,16 +104,25 @@ std::vector<Route> RouteTables::read() {
 void RouteTables::add(const Route& route) {
   if (is_full_) return;
   if (found_.size() == kRouteLimit) {
-    is_full_ = true;
+    stop();
     reader_.report("routes", route.address, fmt::format("more than {} routes", kRouteLimit));
     return;
   }
   found_.push_back(route);
 }
 
+// A route may have thousands of next hops that it shares with millions of others: once there are
+// too many, nobody goes on to look at what cannot be added.
+void RouteTables::stop() {
+  is_full_ = true;
+  tables4_.stop();
+  tables6_.stop();
+  aliases_.stop();
+}
+
 bool RouteTables::is_new_node(VirtAddr node, std::string_view what) {
   if (seen_nodes_.size() == kNodeLimit) {
-    is_full_ = true;
+    stop();
     reader_.report(what, node, fmt::format("more than {} nodes in all tables", kNodeLimit));
     return false;
   }
@@ -206,7 +215,7 @@ void RouteTables::add_ipv4(VirtAddr net, VirtAddr alias, std::uint32_t key) {
     count = 0;
   }
   if (count == 0 || !hops4_ || !hop_size4_) return add(route);
-  for (std::uint64_t i = 0; i < count; ++i) {
+  for (std::uint64_t i = 0; i < count && !is_full_; ++i) {
     route.next_hop = *info + *hops4_ + i * *hop_size4_;
     add(route);
   }
@@ -235,6 +244,7 @@ void RouteTables::read_tree(VirtAddr net, VirtAddr table, VirtAddr null_entry) {
     const auto flags = reader_.get(node, node_flags_);
     if (!flags || (*flags & kHasRoutes) == 0) continue;
     for (const auto info : walk_chain(reader_, node, leaf6_, next6_)) {
+      if (is_full_) break;
       if (info == null_entry) continue;
       Route route;
       route.address = route.info = info;
@@ -273,7 +283,7 @@ void RouteTables::add_group(Route route, VirtAddr group) {
     count = 0;
   }
   if (count == 0 || !members_ || !member_size_) return add(route);
-  for (std::uint64_t i = 0; i < count; ++i) {
+  for (std::uint64_t i = 0; i < count && !is_full_; ++i) {
     const auto member = group + *members_ + i * *member_size_;
     const auto object = reader_.follow(member, member_object_);
     const auto info = object ? reader_.follow(*object, object_info_) : std::nullopt;

@@ -59,6 +59,7 @@ class RouteTables {
   void add_object(Route route, VirtAddr object);
   void add_group(Route route, VirtAddr group);
   void add(const Route& route);
+  void stop();
   [[nodiscard]] bool is_new_node(VirtAddr node, std::string_view what);
 
   LinuxKernel& kernel_;
