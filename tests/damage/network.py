@@ -9,6 +9,7 @@ network.py --engram PROGRAM --dump FOLDER
 """
 import ipaddress
 import sys
+import time
 
 from changed import complaints, run
 
@@ -19,7 +20,7 @@ NEXT_ADDRESS = 16  # in struct in_ifaddr
 BUCKETS, PROXY_BUCKETS = 584, 592  # in struct neigh_table
 SHIFT = 8  # in struct neigh_hash_table
 PROXY_NET, PROXY_DEVICE, PROXY_FLAGS, PROXY_KEY = 8, 16, 24, 32  # in struct pneigh_entry
-MAIN4, MAIN6 = 1072, 2016  # in struct net
+MAIN4, HASH4, MAIN6 = 1072, 1104, 2016  # in struct net
 TRIE, ROOT6 = 40, 24  # in struct fib_table, fib6_table
 BITS, CHILDREN = 5, 8  # in struct key_vector
 INFO, SUFFIX = 16, 27  # in struct fib_alias
@@ -28,7 +29,8 @@ LEFT, RIGHT, NEXT_ROUTE = 8, 16, 8  # in struct fib6_node, fib6_node, fib6_info
 OBJECT_ID, IS_GROUP, OBJECT_INFO = 96, 102, 128  # in struct nexthop
 HOP_IN_OBJECT = 32  # in struct nh_info
 GATEWAY_FAMILY, GATEWAY = 14, 24  # in struct fib_nh_common
-MEMBERS, MEMBER_WEIGHT, MEMBER_SIZE = 24, 16, 80  # in struct nh_group, nh_grp_entry
+MEMBER_COUNT, MEMBERS, MEMBER_WEIGHT, MEMBER_SIZE = 8, 24, 16, 80  # in struct nh_group, nh_grp_entry
+ALIAS_SIZE = 64
 NOWHERE = 0xFFFF_C8FF_0000_0000
 
 
@@ -247,11 +249,76 @@ def route_loop(image):
     assert location == "fib6_info.fib6_next" and "comes back" in message, (location, message)
 
 
+def no_neighbours(image):
+    """A pointer that no kernel leaves NULL, as in a page that was dumped as zeros, is no empty table."""
+    before = rows(image, "arp_cache")
+    image.write(symbol(image, "arp_tbl") + BUCKETS, 0)
+    gone = missing(before, rows(image, "arp_cache"))
+    assert gone and {row["family"] for row in gone} == {"ipv4"}, gone
+    location, message = only_complaint(image, "arp_cache")
+    assert location == "neigh_table.nht" and "NULL" in message, (location, message)
+    code, error = image.strict("SELECT * FROM arp_cache")
+    assert code == 1 and "lack something" in error, (code, error)
+
+
+def no_routes(image):
+    """The same of a namespace's tables of routes; its other routes, and those of others, are there."""
+    before = rows(image, "routes")
+    image.write(symbol(image, "init_net") + HASH4, 0)
+    gone = missing(before, rows(image, "routes"))
+    assert {(row["family"], row["namespace"]) for row in gone} == {("ipv4", 4026531840)}, gone
+    location, message = only_complaint(image, "routes")
+    assert location == "net.ipv4.fib_table_hash" and "NULL" in message, (location, message)
+
+
+def namespaces(image):
+    """Without the list of namespaces there is still the first one, which is no matter of the list."""
+    tables = ("interfaces", "interface_addresses", "network_interfaces", "routes")
+    before = {table: image.query(f"SELECT * FROM {table}") for table in tables}
+    of_first = {row["ifindex"] for row in before["interfaces"] if row["namespace"] == 4026531840}
+    for value, reason in ((NOWHERE, "not present"), (0, "NULL")):
+        image.write(symbol(image, "net_namespace_list"), value)
+        for table in tables:
+            after = image.query(f"SELECT * FROM {table}")
+            assert 0 < len(after) < len(before[table]) and all(row in before[table] for row in after), table
+            told = complaints(image, table)
+            assert told and all(place == "net_namespace_list" and reason in message for place, message in told), told
+        assert {row["ifindex"] for row in image.query("SELECT ifindex FROM interfaces")} == of_first
+        image.restore()
+
+
+def many_hops(image):
+    """Routes that share a group of as many next hops as there can be: the walk ends where there are too many, or where
+    the time is over."""
+    aliases, hops = 20_000, 1 << 14
+    start = image.spare(4 << 20)
+    info, group = start + (2 << 20), start + (2 << 20) + 0x1000
+    members = group + 0x1000
+    chain = b"".join((start + ALIAS_SIZE * (number + 1) if number + 1 < aliases else 0).to_bytes(8, "little")
+                     + bytes(8) + info.to_bytes(8, "little") + bytes(ALIAS_SIZE - 24) for number in range(aliases))
+    image.write(start, int.from_bytes(chain, "little"), len(chain))
+    image.write(info + OBJECT, group)
+    image.write(group + IS_GROUP, 1, 1)
+    image.write(group + OBJECT_INFO, members)
+    image.write(members + MEMBER_COUNT, hops, 2)
+    image.write(one(image, "routes", "destination = '203.0.113.0'"), start)
+    location, message = image.query("CREATE TEMP TABLE t AS SELECT count(*) FROM routes;"
+                                    " SELECT location, message FROM diagnostics WHERE level <= 2")[0].values()
+    assert location == "routes" and "more than 4194304" in message, (location, message)
+    begin = time.monotonic()
+    code, error = image.strict("SELECT 1 FROM routes LIMIT 1", "--timeout", "0.01")
+    middle = time.monotonic()
+    assert (code, error) == (1, "engram: not answered within 0.01 s\n"), (code, error)
+    code, error = image.strict("SELECT 1 FROM routes LIMIT 1")
+    assert code == 1 and "lack something" in error and middle - begin < (time.monotonic() - middle) / 2, (code, error)
+
+
 CASES = {
     "interface loop": interface_loop, "address length": address_length, "additional mac": additional_mac,
     "address loop": address_loop, "neighbour count": neighbour_count, "neighbour nowhere": neighbour_nowhere,
     "proxy": proxy, "trie loop": trie_loop, "trie bits": trie_bits, "route values": route_values,
     "hop count": hop_count, "nexthop group": nexthop_group, "tree loop": tree_loop, "route loop": route_loop,
+    "no neighbours": no_neighbours, "no routes": no_routes, "namespaces": namespaces, "many hops": many_hops,
 }
 
 

@@ -35,13 +35,22 @@ std::optional<std::string> read_ip_of(const Reader& reader, VirtAddr at, bool is
 std::vector<VirtAddr> network_namespaces(LinuxKernel& kernel) {
   const auto& reader = kernel.reader();
   const auto node = Layout(kernel.types(), reader.diagnostics(), "net").offset_of("list");
-  const auto head = kernel.address_of("net_namespace_list");
+  const auto head = kernel.symbols().address_of("net_namespace_list");
   if (!head) {
     reader.diagnostics().add(Level::warning, "network",
-                             "the kernel has no symbol net_namespace_list: no namespaces");
+                             "the kernel has no symbol net_namespace_list: the first namespace "
+                             "only");
   }
-  if (!node || !head) return {};
-  return walk_list(reader, *head, *node, "net_namespace_list", kNamespaceLimit);
+  std::vector<VirtAddr> found;
+  if (node && head) {
+    found = walk_list(reader, *head, *node, "net_namespace_list", kNamespaceLimit);
+  }
+  // The first one is no matter of the list, which may be damaged.
+  const auto first = kernel.symbols().address_of("init_net");
+  if (first && std::find(found.begin(), found.end(), *first) == found.end()) {
+    found.insert(found.begin(), *first);
+  }
+  return found;
 }
 
 std::optional<std::string> ip_text(Bytes address) {

@@ -21,8 +21,8 @@ class LinuxKernel;
 inline constexpr std::uint16_t kFamilyInet = 2;
 inline constexpr std::uint16_t kFamilyInet6 = 10;
 
-/// The network namespaces (struct net), in the order in which they were made. Empty, and a
-/// diagnostics row, if the list cannot be found.
+/// The network namespaces (struct net), in the order in which they were made. The first one is
+/// there even if the list cannot be found or read (a diagnostics row).
 [[nodiscard]] std::vector<VirtAddr> network_namespaces(LinuxKernel& kernel);
 
 /// '10.0.2.15' of 4 bytes, '::1' of 16 (RFC 5952); nothing of any other number.
