@@ -18,6 +18,7 @@ constexpr std::uint64_t kBuiltInLimit = 65536;  // Debian's kernels have some 30
 constexpr std::uint32_t kElementLimit = 4096;
 constexpr std::size_t kNameLimit = 512;
 constexpr std::size_t kTextLimit = kPageSize;  // what fits into a file of sysfs
+constexpr std::size_t kAllTextLimit = kMiB;    // of all of one module's; Debian's have some 200
 constexpr std::string_view kArray = "array", kString = "string";
 
 template <class T>
@@ -193,7 +194,14 @@ std::optional<std::string> ModuleParameters::type(VirtAddr parameter) const {
 bool ModuleParameters::is_freed(VirtAddr parameter, VirtAddr variable) const {
   const auto module = reader_.get(parameter, module_);
   if (!module) return true;
-  if (*module) return !kernel_.modules().containing(variable);
+  if (*module) {
+    if (kernel_.modules().containing(variable)) return false;
+    // A module that hides itself is not among those whose memory is known.
+    const auto areas = kernel_.modules().memory().allocations(*module);
+    return std::none_of(areas.begin(), areas.end(), [&](const ModuleArea& area) {
+      return variable >= area.start && variable < area.end();
+    });
+  }
   return init_start_ && init_end_ && variable >= *init_start_ && variable < *init_end_;
 }
 
@@ -232,6 +240,12 @@ std::optional<std::string> ModuleParameters::array(VirtAddr array) const {
     const auto element = scalar(type, *elements + i * *size);
     if (!element) return std::nullopt;
     text += (i == 0 ? "" : ",") + *element;
+    if (text.size() > kTextLimit) {
+      reader_.report(elements_.name, array,
+                     fmt::format("{} bytes of text up to element {} of {}, at most {} expected",
+                                 text.size(), i, count, kTextLimit));
+      return std::nullopt;
+    }
   }
   return text;
 }
@@ -259,6 +273,12 @@ std::optional<std::string> ModuleParameters::text(VirtAddr module) const {
     fmt::format_to(std::back_inserter(text), "{}{}{}{} ({})", text.empty() ? "" : ", ",
                    name(parameter).value_or("?"), value ? "=" : "", value.value_or(""),
                    bits ? fmt::format("{:04o}", *bits) : "?");
+    if (text.size() > kAllTextLimit) {
+      reader_.report(first_.name, module,
+                     fmt::format("more than {} bytes of text for {} parameters", kAllTextLimit,
+                                 parameters->size()));
+      return std::nullopt;
+    }
   }
   return text;
 }

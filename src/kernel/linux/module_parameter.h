@@ -36,10 +36,11 @@ class ModuleParameters {
   [[nodiscard]] std::optional<std::string> type(VirtAddr parameter) const;
   /// Symbol of the function that shows the value.
   [[nodiscard]] std::optional<std::string> getter(VirtAddr parameter) const;
-  /// As the file in sysfs shows it. Nothing for an unknown type, and for a variable that was freed
-  /// after initialisation.
+  /// As the file in sysfs shows it. Nothing for an unknown type, for a variable that was freed
+  /// after initialisation, and for an array that would not fit into that file.
   [[nodiscard]] std::optional<std::string> value(VirtAddr parameter) const;
-  /// "name=value (0644), ..." of a module, "name (0644)" without a value; empty for none.
+  /// "name=value (0644), ..." of a module, "name (0644)" without a value; empty for none. Nothing
+  /// (and one diagnostics row) for more than 1 MiB.
   [[nodiscard]] std::optional<std::string> text(VirtAddr module) const;
 
  private:
