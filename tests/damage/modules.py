@@ -11,8 +11,9 @@ import sys
 from changed import complaints, run
 
 # Offsets in Debian's 5.10 and 6.12 (BTF of their vmlinux), where they are the same.
-STATE, LIST, KOBJECT_LINKS, KOBJECT_MODULE, VERSION, PARAMETERS, COUNT = 0, 8, 88, 144, 184, 264, 272  # in struct module
-OPERATIONS, ARGUMENT = 16, 32  # in struct kernel_param
+STATE, LIST, NAME, KOBJECT_LINKS, KOBJECT_MODULE, VERSION, PARAMETERS, COUNT = 0, 8, 24, 88, 144, 184, 264, 272  # in struct module
+OPERATIONS, ARGUMENT, PARAMETER_SIZE = 16, 32, 40  # in struct kernel_param
+ARRAY_MAX, ARRAY_OPERATIONS, ARRAY_ELEMENTS = 0, 16, 24  # in struct kparam_array
 TREES, RIGHT, LEFT = 8, 8, 16  # in struct mod_tree_root, struct rb_node
 FUNCTION, NEXT, HASH = 0, 8, 88  # in struct ftrace_ops
 FILTER = 8  # in struct ftrace_ops_hash
@@ -21,6 +22,7 @@ NOWHERE = 0xFFFF_C8FF_0000_0000
 # Where they are not.
 TAINTS = {"5.10": 568, "6.12": 848}  # in struct module
 SECTIONS = {"5.10": 648, "6.12": 928}
+KALLSYMS = {"5.10": 608, "6.12": 888}
 
 
 def release(image):
@@ -131,6 +133,86 @@ def members(image):
         image.restore()
 
 
+def no_directories(image):
+    """A pointer to the directories, or to the trees, that is NULL, as in no kernel with modules, is told."""
+    before = modules(image)
+    image.write(symbol(image, "module_kset"), 0)
+    tree = symbol(image, "mod_tree")
+    for root in (tree + TREES, tree + TREES + 8):
+        image.write(root, 0)
+    after = modules(image)
+    assert list(after) == list(before) and {row["source"] for row in after.values()} == {"list"}
+    told = complaints(image, "kernel_modules")
+    assert len(told) == 2 and all("NULL" in message for _, message in told), told
+    assert told[0][0] == "module_kset" and told[1][0].startswith("mod_tree_root.root.tree"), told
+
+
+def hidden_parameters(image):
+    """A module that nothing leads to any more still has its parameters and their values."""
+    at = module(image, "overlay")
+    query = f"SELECT name, value, type FROM kernel_module_parameters WHERE kernel_module = {at - (1 << 64)}"
+    before = image.query(query)
+    assert any(row["value"] for row in before), before
+    unlink(image, at + LIST)
+    unlink(image, at + KOBJECT_LINKS)
+    tree = symbol(image, "mod_tree")
+    for root in (tree + TREES, tree + TREES + 8):
+        image.write(root, 0)
+    assert "overlay" not in modules(image)
+    assert image.query(query) == before
+
+
+def long_parameters(image):
+    """An array that is longer than a page has no value, and a million bytes of parameters are no cell."""
+    at = module(image, "overlay")
+    spare, array = image.spare(1 << 20), 512 << 10
+    row, = image.query(f"SELECT start FROM kernel_module_mem_entries WHERE kernel_module = {at - (1 << 64)}"
+                       " AND mem_type = 'data'")
+    data, name = int(row["start"], 16), image.read(image.read(at + PARAMETERS))
+    image.write(spare + array, int.from_bytes(b"A" * 4000, "little"), 4000)
+    image.write(spare + array + 0x1000, spare + array)
+    image.write(data + ARRAY_OPERATIONS, symbol(image, "param_ops_charp"))
+    image.write(data + ARRAY_OPERATIONS - 8, 0)
+    image.write(data + ARRAY_ELEMENTS, spare + array + 0x1000)
+    for count, elements, value, location in ((1, 1, True, None), (1, 4, False, "kparam_array.elem"),
+                                             (400, 1, None, "module.kp")):
+        image.write(data + ARRAY_MAX, elements)  # and elemsize 0: all are the same
+        one = b"".join(number.to_bytes(8, "little") for number in
+                       (name, at, symbol(image, "param_array_ops"), 0o644, data))
+        image.write(spare, int.from_bytes(one * count, "little"), PARAMETER_SIZE * count)
+        image.write(at + PARAMETERS, spare)
+        image.write(at + COUNT, count, 4)
+        text = modules(image)["overlay"]["parameters"]
+        assert (text is not None and "AAA" in text) == bool(value), (count, text and text[:100])
+        assert (text is None) == (value is None), (count, text and text[:100])
+        found = complaints(image, "kernel_modules")
+        assert [place for place, _ in found] == ([location] if location else []), found
+
+
+def shared_symbols(image):
+    """Thousands of modules that say that the same symbols are theirs do not have them read thousands of times."""
+    count, size = 2000, 2048
+    start = image.spare(13 << 20)
+    symbols, kallsyms, head = start + (5 << 20), start + (4 << 20), symbol(image, "modules")
+    image.write(kallsyms, symbols)
+    image.write(kallsyms + 8, 1 << 18)
+    image.write(kallsyms + 16, start + (12 << 20))
+    image.write(kallsyms + 24, start + (12 << 20))
+    at, chain = KALLSYMS[release(image)], b""
+    for number in range(count):
+        following = start + size * (number + 1) + LIST if number + 1 < count else head
+        one = bytearray(size)
+        one[LIST:LIST + 8] = following.to_bytes(8, "little")
+        one[NAME] = ord("x")
+        one[at:at + 8] = kallsyms.to_bytes(8, "little")
+        chain += bytes(one)
+    image.write(start, int.from_bytes(chain, "little"), len(chain))
+    image.write(head, start + LIST)
+    message, = image.query("CREATE TEMP TABLE t AS SELECT * FROM kallsyms WHERE module IS NOT NULL;"
+                           " SELECT message FROM diagnostics WHERE location = 'mod_kallsyms.num_symtab'")
+    assert "1048576" in message["message"], message
+
+
 def parameter_count(image):
     """As many parameters as there cannot be are none; those that are not the module's are left out."""
     before = modules(image)
@@ -204,6 +286,20 @@ def tracing_list(image):
         image.restore()
 
 
+def tracing_nothing(image):
+    """A list of operations that is NULL, at its head or behind the first, is damage: it has an end of its own."""
+    tracer, _ = operations(image)
+    for at, left, location in ((symbol(image, "ftrace_ops_list"), 0, "ftrace_ops_list"),
+                               (tracer + NEXT, 1, "ftrace_ops.next")):
+        image.write(at, 0)
+        assert len(image.query("SELECT virtual_address FROM ftrace_ops")) == left
+        (place, message), = complaints(image, "ftrace_ops")
+        assert place == location and "NULL" in message, (place, message)
+        code, error = image.strict("SELECT * FROM ftrace_ops")
+        assert code == 1 and "lack something" in error, (code, error)
+        image.restore()
+
+
 def tracing_filter(image):
     """A set of functions that is too large to be one has no names."""
     tracer, _ = operations(image)
@@ -251,7 +347,8 @@ def probes(image):
 
 CASES = {case.__name__: case for case in (
     hidden, broken_list, broken_sysfs, broken_tree, members, parameter_count, parameters, sections, memory,
-    tracing_list, tracing_filter, unbacked, probes)}
+    tracing_list, tracing_nothing, tracing_filter, unbacked, probes, no_directories, hidden_parameters,
+    long_parameters, shared_symbols)}
 
 
 if __name__ == "__main__":

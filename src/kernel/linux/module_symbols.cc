@@ -19,7 +19,8 @@ namespace {
 constexpr std::size_t kSymbolLimit = 1U << 18U;
 constexpr std::size_t kTotalLimit = 1U << 20U;
 constexpr std::uint32_t kExportLimit = 1U << 16U;
-constexpr std::size_t kNameLimit = 512;  // KSYM_NAME_LEN since 6.1
+constexpr std::size_t kNameLimit = 512;               // KSYM_NAME_LEN since 6.1
+constexpr std::uint64_t kNameBytesLimit = 64 * kMiB;  // of all names; Debian's guests have 0.4
 constexpr std::size_t kModuleLimit = 10'000;
 constexpr std::int32_t kUnformed = 3;  // MODULE_STATE_UNFORMED
 
@@ -92,12 +93,13 @@ class ModuleSymbolReader {
       if (!owner_name) continue;
       const auto index = builder.add_module(*owner_name);
       for (const auto object :
-           walk_list(reader_, one + *functions, *node, "ftrace_mod_func.list", room(builder))) {
+           walk_list(reader_, one + *functions, *node, "ftrace_mod_func.list", room_)) {
         const auto text = reader_.follow(object, name);
         const auto start = reader_.get(object, place);
         const auto length = reader_.get(object, size);
         const auto symbol = text ? reader_.text_at(*text, kNameLimit, name.name) : std::nullopt;
         if (!symbol || !start || !length) continue;
+        if (!take(1, symbol->size(), name.name, object)) return;
         builder.add(*symbol, VirtAddr(*start), 'T', index);
         builder.add_range(VirtAddr(*start), VirtAddr(*start + *length), index);
       }
@@ -134,20 +136,35 @@ class ModuleSymbolReader {
     const auto name = ksym.text("name");
     if (!node) return;
     const auto module = builder.add_module("bpf");
-    for (const auto object : walk_list(reader_, *head, *node, "bpf_ksym.lnode", room(builder))) {
+    for (const auto object : walk_list(reader_, *head, *node, "bpf_ksym.lnode", room_)) {
       const auto first = reader_.get(object, start);
       const auto last = reader_.get(object, end);
       const auto text = reader_.text(object, name);
       if (!first || !last || !text) continue;
+      if (!take(1, text->size(), name.name, object)) return;
       builder.add(*text, VirtAddr(*first), 't', module);
       builder.add_range(VirtAddr(*first), VirtAddr(*last), module);
     }
   }
 
  private:
-  /// How many symbols may still be added, whatever the image says.
-  static std::size_t room(const types::SymbolTable::Builder& builder) {
-    return kTotalLimit - std::min(kTotalLimit, builder.symbols().size());
+  /// Whether so much more may be read, whatever the image says: ten thousand modules may share
+  /// the same few pages. Then it is counted; if not, that is one diagnostics row for all.
+  bool take(std::uint64_t symbols, std::uint64_t name_bytes, std::string_view what,
+            VirtAddr object) {
+    if (is_full_) return false;
+    if (symbols > room_ || name_bytes > name_room_) {
+      is_full_ = true;
+      reader_.report(what, object,
+                     fmt::format("{} symbols with {} bytes of names behind {} with {}, at most {} "
+                                 "with {} expected in all",
+                                 symbols, name_bytes, kTotalLimit - room_,
+                                 kNameBytesLimit - name_room_, kTotalLimit, kNameBytesLimit));
+      return false;
+    }
+    room_ -= static_cast<std::size_t>(symbols);
+    name_room_ -= name_bytes;
+    return true;
   }
 
   void add_ranges(VirtAddr module, std::uint16_t index,
@@ -158,8 +175,7 @@ class ModuleSymbolReader {
   }
 
   // module_get_kallsym() in kernel/module/kallsyms.c and s_show() in kernel/kallsyms.c.
-  void add_symbols(VirtAddr module, std::uint16_t index,
-                   types::SymbolTable::Builder& builder) const {
+  void add_symbols(VirtAddr module, std::uint16_t index, types::SymbolTable::Builder& builder) {
     const auto kallsyms = reader_.follow(module, kallsyms_);
     if (!kallsyms) return;
     const auto count = reader_.get(*kallsyms, symbol_count_);
@@ -167,12 +183,12 @@ class ModuleSymbolReader {
     const auto strtab = reader_.follow(*kallsyms, strtab_);
     const auto typetab = reader_.follow(*kallsyms, typetab_);
     if (!count || !symtab || !strtab || !typetab) return;
-    const auto limit = std::min(kSymbolLimit, room(builder));
-    if (*count > limit) {
-      reader_.report("mod_kallsyms.num_symtab", module,
-                     fmt::format("{} symbols, at most {} expected", *count, limit));
+    if (*count > kSymbolLimit) {
+      reader_.report(symbol_count_.name, module,
+                     fmt::format("{} symbols, at most {} expected", *count, kSymbolLimit));
       return;
     }
+    if (!take(*count, 0, symbol_count_.name, module)) return;
     std::vector<ElfSymbol> symbols(*count);
     std::vector<char> letters(*count);
     if (!read_all(*symtab, std::as_writable_bytes(std::span(symbols)), "mod_kallsyms.symtab") ||
@@ -184,6 +200,7 @@ class ModuleSymbolReader {
     for (std::size_t i = 0; i < symbols.size(); ++i) {
       const auto name = name_at(names, symbols[i].name);
       if (name.empty()) continue;
+      if (!take(0, name.size(), strtab_.name, module)) return;
       const auto exported = exports.find(std::string(name));
       const bool global = exported != exports.end() && exported->second == symbols[i].value;
       const auto letter = static_cast<unsigned char>(letters[i]);
@@ -199,11 +216,12 @@ class ModuleSymbolReader {
   }
 
   /// The string table as far as the symbols use it.
-  std::string read_names(VirtAddr strtab, const std::vector<ElfSymbol>& symbols) const {
+  std::string read_names(VirtAddr strtab, const std::vector<ElfSymbol>& symbols) {
     std::uint64_t last = 0;
     for (const auto& symbol : symbols) last = std::max<std::uint64_t>(last, symbol.name);
     // A name offset out of all proportion is damage: the other names are still good.
     last = std::min<std::uint64_t>(last, symbols.size() * kNameLimit);
+    if (!take(0, last, strtab_.name, strtab)) return {};
     std::string names(static_cast<std::size_t>(last + kNameLimit), '\0');
     const auto outcome =
         reader_.space().read(strtab, std::as_writable_bytes(std::span(names.data(), names.size())));
@@ -221,11 +239,17 @@ class ModuleSymbolReader {
 
   /// The symbols that the module exports, as is_exported() in kernel/module/kallsyms.c looks them
   /// up.
-  std::unordered_map<std::string, std::uint64_t> read_exports(VirtAddr module) const {
+  std::unordered_map<std::string, std::uint64_t> read_exports(VirtAddr module) {
     std::unordered_map<std::string, std::uint64_t> exports;
     const auto table = reader_.get(module, exports_);
     const auto count = reader_.get(module, export_count_);
-    if (!table || !*table || !count || *count > kExportLimit) return exports;
+    if (!table || !*table || !count) return exports;
+    if (*count > kExportLimit) {
+      reader_.report(export_count_.name, module,
+                     fmt::format("{} symbols, at most {} expected", *count, kExportLimit));
+      return exports;
+    }
+    if (!take(*count, 0, export_count_.name, module)) return exports;
     if (!export_value_ || !export_name_ || !export_size_) return exports;
     for (std::uint32_t i = 0; i < *count; ++i) {
       const VirtAddr entry = *table + i * *export_size_;
@@ -252,6 +276,9 @@ class ModuleSymbolReader {
   Field<std::int32_t> export_value_, export_name_;
   std::optional<std::uint64_t> list_, export_size_;
   ModuleMemory memory_;
+  std::size_t room_ = kTotalLimit;
+  std::uint64_t name_room_ = kNameBytesLimit;
+  bool is_full_ = false;
 };
 
 }  // namespace
