@@ -127,7 +127,9 @@ void SocketTables::read_tcp(VirtAddr hashinfo) {
   }
   const auto by_address = reader_.require(hashinfo, info.field<VirtAddr>("lhash2"));
   const auto mask = reader_.get(hashinfo, info.field<std::uint32_t>("lhash2_mask"));
-  if (bucket && chain && by_address && mask) {
+  // A namespace's own table of connections comes with a copy of the shared pointer to the listening
+  // ones (inet_pernet_hashinfo_alloc() in net/ipv4/inet_hashtables.c).
+  if (bucket && chain && by_address && mask && listening_.insert(*by_address).second) {
     add_chains("tcp_hashinfo.lhash2", *by_address + *chain, std::uint64_t{*mask} + 1, *bucket,
                by_port ? offset_in("inet_connection_sock", "icsk_listen_portaddr_node") : node_,
                SocketKind::tcp);

@@ -98,6 +98,7 @@ class SocketTables {
   std::optional<std::uint64_t> node_;
   std::vector<ListedSocket> found_;
   std::unordered_set<VirtAddr> seen_;
+  std::unordered_set<VirtAddr> listening_;  ///< tables of listening sockets
 };
 
 }  // namespace engram::kernel
