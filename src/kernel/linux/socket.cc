@@ -107,6 +107,7 @@ const Sockets::Index& Sockets::index() const {
       }
       index.sockets[found->second].in_files = true;
       index.holders[open.sock].push_back(open.pid);
+      index.holders[open.socket].push_back(open.pid);
     }
     for (auto& [object, pids] : index.holders) {
       std::sort(pids.begin(), pids.end());
@@ -126,9 +127,16 @@ const Socket* Sockets::find(VirtAddr address) const {
   return found == index().by_address.end() ? nullptr : &index().sockets[found->second];
 }
 
+// A subflow of MPTCP shares the struct socket of the connection that it is part of
+// (mptcp_sock_graft() in net/mptcp/protocol.h), which knows the connection only.
 std::vector<std::int32_t> Sockets::holders(const Socket& socket) const {
-  const auto found = index().holders.find(socket.address);
-  return found == index().holders.end() ? std::vector<std::int32_t>() : found->second;
+  const auto& holders = index().holders;
+  auto found = holders.find(socket.address);
+  if (found == holders.end() && has_sock(socket)) {
+    const auto shared = reader_.follow(socket.address, socket_);
+    if (shared) found = holders.find(*shared);
+  }
+  return found == holders.end() ? std::vector<std::int32_t>() : found->second;
 }
 
 SocketKind Sockets::classify(VirtAddr sock) const {

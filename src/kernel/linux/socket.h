@@ -90,6 +90,7 @@ class Sockets {
   struct Index {
     std::vector<Socket> sockets;
     std::unordered_map<VirtAddr, std::size_t> by_address;
+    /// Of each struct sock, and of each struct socket.
     std::unordered_map<VirtAddr, std::vector<std::int32_t>> holders;
   };
 

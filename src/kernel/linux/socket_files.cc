@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/linux/socket_files.h"
 
+#include <fmt/core.h>
+
 #include "kernel/linux/file_table.h"
 #include "kernel/linux/linux_kernel.h"
 
@@ -23,22 +25,26 @@ std::vector<SocketDescriptor> read_socket_descriptors(LinuxKernel& kernel) {
   const auto& tables = kernel.file_tables();
   // The operations of a file would tell, too, but they can be replaced by others. A socket in a
   // file system that was opened with O_PATH has no struct socket.
-  const auto sock_of = [&](VirtAddr file) -> std::optional<VirtAddr> {
+  const auto socket_of = [&](VirtAddr file) -> std::optional<VirtAddr> {
     const auto inode = tables.inode(file);
     const auto bits = inode ? reader.get(*inode, mode) : std::nullopt;
     if (!bits || (*bits & kTypeMask) != kSocketType) return std::nullopt;
     const auto socket = tables.private_data(file);
-    if (!socket || reader.get(*socket, file_of_socket) != file) return std::nullopt;
-    return reader.follow(*socket, sock_of_socket);
+    return socket && reader.get(*socket, file_of_socket) == file ? socket : std::nullopt;
   };
   std::vector<SocketDescriptor> descriptors;
   for (const auto& table : tables.all()) {
     for (const auto& descriptor : tables.descriptors(table)) {
-      const auto sock = sock_of(descriptor.file);
+      const auto socket = socket_of(descriptor.file);
+      const auto sock = socket ? reader.follow(*socket, sock_of_socket) : std::nullopt;
       if (!sock) continue;
       for (const auto& user : table.users) {
-        if (descriptors.size() == kSocketLimit) return descriptors;
-        descriptors.push_back({*sock, user.tgid});
+        if (descriptors.size() == kSocketLimit) {
+          reader.report("files_struct", table.address,
+                        fmt::format("more than {} descriptors of sockets", kSocketLimit));
+          return descriptors;
+        }
+        descriptors.push_back({*sock, *socket, user.tgid});
       }
     }
   }

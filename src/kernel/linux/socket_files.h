@@ -16,6 +16,7 @@ class LinuxKernel;
 /// A socket in a file table.
 struct SocketDescriptor {
   VirtAddr sock;         ///< struct sock
+  VirtAddr socket;       ///< struct socket that leads to it
   std::int32_t pid = 0;  ///< of a process that uses the table
 };
 
