@@ -1,4 +1,4 @@
--- listening_ports: sockets that wait for a peer: TCP that listens, UDP and raw without one, unix that listens or has a name; osquery's columns.
+-- listening_ports: sockets that wait for a peer: TCP, MPTCP and SCTP that listen, UDP and raw without one, unix that listens or has a name; osquery's columns.
 -- pid: process; -1 if no process has the socket open
 -- port: local port; 0 for unix sockets
 -- protocol: 6 TCP, 17 UDP ...
@@ -14,6 +14,8 @@ SELECT pid, ifnull(local_port, 0) AS port, protocol, family, local_address AS ad
   net_namespace, virtual_address
 FROM process_open_sockets
 WHERE (family IN (2, 10) AND remote_port = 0 AND ifnull(state, 'LISTEN') = 'LISTEN'
-       AND (local_port <> 0 OR protocol NOT IN (6, 17, 136)))
+       AND (local_port <> 0 OR protocol NOT IN (6, 17, 136))
+       AND virtual_address NOT IN (SELECT virtual_address FROM sockets
+                                   WHERE type IN ('stream', 'seqpacket') AND state <> 'listen'))
   OR virtual_address IN (SELECT virtual_address FROM sockets WHERE family = 'unix' AND local_address IS NOT NULL
                          AND (state = 'listen' OR type = 'dgram'));
