@@ -164,8 +164,14 @@ std::optional<std::string> Ftrace::filter_names(VirtAddr operations) const {
   const auto hashes = reader_.follow(operations, hash_);
   const auto hash = hashes ? reader_.follow(*hashes, filter_) : std::nullopt;
   const auto count = hash ? reader_.get(*hash, hash_count_) : std::nullopt;
-  if (!count || *count > kNameLimit) return std::nullopt;
+  if (!count) return std::nullopt;
   if (*count == 0) return "";  // ftrace_hash_empty()
+  if (*count > kNameLimit) {
+    reader_.report(
+        hash_count_.name, *hash,
+        fmt::format("{} functions, the names of at most {} are shown", *count, kNameLimit));
+    return std::nullopt;
+  }
   const auto bits = reader_.get(*hash, hash_bits_);
   const auto buckets = reader_.follow(*hash, buckets_);
   if (!bits || !buckets) return std::nullopt;
@@ -178,8 +184,14 @@ std::optional<std::string> Ftrace::filter_names(VirtAddr operations) const {
   HashChains chains(reader_, "ftrace_hash.buckets");
   chains.table(*buckets, std::uint64_t{1} << *bits, sizeof(std::uint64_t), [&](VirtAddr entry) {
     const auto place = reader_.get(entry, entry_place_);
-    if (place && places.size() < kNameLimit) places.push_back(*place);
+    if (place && places.size() <= kNameLimit) places.push_back(*place);
   });
+  if (places.size() > kNameLimit) {
+    reader_.report(
+        hash_count_.name, *hash,
+        fmt::format("more than {} functions where the count says {}", kNameLimit, *count));
+    return std::nullopt;
+  }
   std::sort(places.begin(), places.end());
   std::string names;
   for (const auto place : places) {

@@ -2,6 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/linux/kprobe.h"
 
+#include <fmt/core.h>
+
+#include <utility>
+
 #include "kernel/linux/containers.h"
 #include "kernel/linux/hash_chains.h"
 #include "kernel/linux/linux_kernel.h"
@@ -40,9 +44,15 @@ Kprobes::Kprobes(LinuxKernel& kernel)
 Result<std::vector<Kprobe>> Kprobes::list() const {
   if (!table_) return fail("the kernel has no symbol kprobe_table: it is built without probes");
   std::vector<Kprobe> found;
+  bool is_full = false;
   HashChains chains(reader_, "kprobe_table");
   chains.table(*table_, kTableSize, sizeof(std::uint64_t), [&](VirtAddr probe) {
-    if (found.size() >= kProbeLimit) return;
+    if (found.size() == kProbeLimit) {
+      if (!std::exchange(is_full, true)) {
+        reader_.report("kprobe_table", probe, fmt::format("more than {} probes", kProbeLimit));
+      }
+      return;
+    }
     if (!aggregate_handler_ || !list_ || reader_.get(probe, pre_handler_) != aggregate_handler_) {
       found.push_back({probe, std::nullopt});
       return;

@@ -194,16 +194,9 @@ SocketEndpoint Sockets::internet(const Socket& socket, bool remote) const {
   }
   const bool six = family(socket) == kFamilyInet6;
   const auto place = remote ? (six ? remote6_ : remote4_) : (six ? local6_ : local4_);
-  std::array<std::byte, 16> bytes{};
-  const auto used = MutableBytes(bytes).first(six ? 16 : 4);
   if (!place) return end;
-  if (const auto read = reader_.space().read_exact(socket.address + *place, used); !read) {
-    reader_.report("sock_common", socket.address, paging::to_string(read.error()));
-    return end;
-  }
-  end.address = ip_text(used);
-  const bool zero = std::all_of(used.begin(), used.end(), [](auto b) { return b == std::byte{}; });
-  if (remote && zero) end.address.reset();
+  const auto read = remote ? read_ip_unless_zero : read_ip;
+  end.address = read(reader_, socket.address + *place, six, "sock_common");
   if (remote && end.port == 0U) end.port.reset();
   return end;
 }

@@ -6,6 +6,7 @@
 
 #include "kernel/linux/kernel_log.h"
 #include "kernel/linux/linux_kernel.h"
+#include "tables/linux/names.h"
 #include "tables/table.h"
 
 namespace engram::tables {
@@ -24,11 +25,7 @@ constexpr std::array<std::string_view, 24> kFacilities{
     "local0", "local1", "local2",   "local3", "local4", "local5", "local6", "local7"};
 
 /// enum printk_info_flags, include/linux/printk.h and kernel/printk/printk_ringbuffer.h.
-struct Flag {
-  std::uint32_t bit;
-  std::string_view name;
-};
-constexpr std::array<Flag, 3> kFlags{{{1, "force_con"}, {2, "newline"}, {8, "cont"}}};
+constexpr Name kFlags[] = {{1, "force_con"}, {2, "newline"}, {8, "cont"}};
 
 /// A column of the info; NULL if the info cannot be read.
 template <class Get>
@@ -61,15 +58,7 @@ std::optional<std::string> caller(const LogInfo& info) {
 }
 
 std::string flags(const LogInfo& info) {
-  std::string text;
-  std::uint32_t others = info.flags;
-  for (const auto& [bit, name] : kFlags) {
-    if ((info.flags & bit) == 0) continue;
-    text += fmt::format("{}{}", text.empty() ? "" : ",", name);
-    others &= ~bit;
-  }
-  if (others != 0) text += fmt::format("{}{:#x}", text.empty() ? "" : ",", others);
-  return text;
+  return names_of_bits(kFlags, info.flags);
 }
 
 const std::vector<Column<LogRecord>>& columns() {

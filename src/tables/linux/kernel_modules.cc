@@ -85,8 +85,8 @@ const std::vector<Column<Module>>& columns() {
        value<&Modules::build_id>},
       {{"source", Type::text,
         "What led to it, comma-separated: `list` (of modules), `sysfs` (/sys/module), `tree` (by "
-        "address of code); `direct` if nothing but the query did. One that is live and lacks some "
-        "hides."},
+        "address of code); `direct` if nothing but the query did. One that is live and lacks what "
+        "others of the same image have hides; a kernel may be built without sysfs or tree."},
        source},
   };
   return list;

@@ -82,8 +82,11 @@ void add_common_columns(std::vector<Column<Socket>>& columns) {
       {{"file", Type::pointer, "Its open struct file; NULL if there is none."},
        socket_value<&Sockets::file>},
       {{"source", Type::text,
-        "`both`; `hash`: only a table of the kernel has it; `file`: only a process has it, because "
-        "it was never bound or connected, or because somebody hides it."},
+        "`both`; `hash`: only a table of the kernel has it; `file`: only a process has it: "
+        "somebody hides it, or it is in no table yet (TCP until it listens or connects; UDP, ping "
+        "and netlink until they are bound). SCTP, MPTCP and the families alg, xdp, tipc, can ... "
+        "are read from "
+        "the files only: always `file`."},
        source},
   };
   columns.insert(columns.end(), common.begin(), common.end());

@@ -124,9 +124,9 @@ const std::vector<Column<Socket>>& columns() {
 const Table& sockets_table() {
   static const DataTable<Socket> table(
       "sockets",
-      "Sockets other than those of network_connections: unix, netlink, packet, raw, ping, vsock "
-      "and all other families, of all network namespaces, each once, from the kernel's tables and "
-      "from the file tables: `source` says which of them have it.",
+      "Sockets other than those of network_connections, of all network namespaces, each once: "
+      "unix, netlink, packet, raw, ping, vsock and bluetooth from the kernel's tables and from the "
+      "file tables (`source` says which of them have it), all others from the file tables.",
       200, columns(), [](Session& session, std::span<const KeyValue> keys) {
         return socket_rows(session, keys, 0, std::not_fn(is_connection));
       });
