@@ -19,7 +19,16 @@ CREATE VIEW cached_files AS
 SELECT f.path, f.size, f.bytes_cached, f.complete, u.tgid, u.task, f.inode, f.device, f.file_system, f.type, f.mode,
   f.uid, f.gid, f.mtime, f.deleted, f.virtual_address
 FROM files AS f
-LEFT JOIN (SELECT inode_address, tgid, task FROM task_open_files WHERE inode_address IS NOT NULL
-           UNION SELECT inode_address, tgid, task FROM memory_mappings WHERE inode_address IS NOT NULL) AS u
+LEFT JOIN (
+  SELECT o.inode_address, t.tgid, t.task
+  FROM task_open_files AS o
+  JOIN (SELECT DISTINCT file_table, tgid, leader AS task FROM tasks) AS t ON t.file_table = o.file_table
+  WHERE o.inode_address IS NOT NULL
+  UNION
+  SELECT m.inode_address, t.tgid, t.task
+  FROM memory_mappings AS m
+  JOIN (SELECT DISTINCT page_table, tgid, leader AS task FROM tasks) AS t ON t.page_table = m.page_table
+  WHERE m.inode_address IS NOT NULL
+) AS u
   ON u.inode_address = f.virtual_address
 WHERE f.type IN ('regular', 'block') AND f.bytes_cached > 0;
