@@ -99,7 +99,7 @@ const Format* find_format(const Mode& mode) {
   if (mode.software == Software::windows) return find_windows_format(mode);
   switch (mode.architecture) {
     case Architecture::x86_64:
-      return find_x86_64_format(mode.levels);
+      return find_x86_64_format(mode.levels, mode.software);
     case Architecture::x86:
       return find_x86_format(mode.levels);
     case Architecture::arm64: {

@@ -32,6 +32,7 @@ namespace engram::paging {
 enum class Software : std::uint8_t {
   any,      ///< unknown: it is not present
   windows,  ///< pages in transition are there; others are said to be what Windows means by them
+  linux_kernel,  ///< x86_64: pages that nobody may touch (PROT_NONE, NUMA balancing) are there
 };
 
 struct Mode {
@@ -54,7 +55,7 @@ struct Mode {
 
 enum class Reason : std::uint8_t {
   non_canonical,     ///< the address is not one that this mode can translate
-  not_present,       ///< an entry of the walk is not present (unmapped, swapped out, PROT_NONE ...)
+  not_present,       ///< an entry of the walk is not present (unmapped, swapped out ...)
   prototype,         ///< Windows: the page is shared, its entry lies elsewhere (a prototype PTE)
   page_file,         ///< Windows: the page is in a page file
   demand_zero,       ///< Windows: the page is made, full of zeros, when it is first touched

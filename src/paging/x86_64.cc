@@ -19,8 +19,12 @@ constexpr std::uint64_t kAddressMask = 0x000f'ffff'ffff'f000ULL;
 // The highest level whose entries may map a page: PDPTE.PS is 1 GiB, bit 7 above it is reserved.
 constexpr unsigned kHighestPageLevel = 3;
 
-Entry decode(std::uint64_t entry, unsigned level) {
-  if ((entry & kPresent) == 0) return {};
+// What Linux sets in the entry of a page that is there, but that nobody may touch for now: with
+// PROT_NONE, and while NUMA balancing waits for who touches it. pte_present() in
+// arch/x86/include/asm/pgtable.h; entries of pages that were swapped out have it clear.
+constexpr std::uint64_t kNoAccess = 1U << 8U;  // _PAGE_PROTNONE
+
+Entry decode_present(std::uint64_t entry, unsigned level) {
   const Access access{.writable = (entry & kWritable) != 0,
                       .executable = (entry & kNoExecute) == 0,
                       .user = (entry & kUser) != 0};
@@ -36,8 +40,24 @@ Entry decode(std::uint64_t entry, unsigned level) {
   return {Entry::Kind::page, access, page};
 }
 
+Entry decode(std::uint64_t entry, unsigned level) {
+  return (entry & kPresent) != 0 ? decode_present(entry, level) : Entry{};
+}
+
+Entry decode_linux(std::uint64_t entry, unsigned level) {
+  if ((entry & kPresent) != 0) return decode_present(entry, level);
+  const bool is_page = level == 1 || (level <= kHighestPageLevel && (entry & kPageSizeBit) != 0);
+  if (!is_page || (entry & kNoAccess) == 0) return {};
+  // The frame is inverted, so that no processor that reads ahead finds it (L1TF): protnone_mask()
+  // in arch/x86/include/asm/pgtable-invert.h, 6b28baca9b1f.
+  Entry found = decode_present(entry ^ kAddressMask, level);
+  found.access = {};
+  return found;
+}
+
 // CR3: bits 11:0 are PCID or PCD/PWT, 62:61 LAM, 63 says whether a load of CR3 keeps the TLB.
-constexpr Format make_format(unsigned levels, unsigned address_bits) {
+constexpr Format make_format(unsigned levels, unsigned address_bits,
+                             Entry (*decoder)(std::uint64_t, unsigned)) {
   return {.levels = levels,
           .address_bits = address_bits,
           .has_upper_end = true,
@@ -45,20 +65,23 @@ constexpr Format make_format(unsigned levels, unsigned address_bits) {
           .entry_shift = kWordShift,
           .root_mask = kAddressMask,
           .index_bits = index_bits_of_512(),
-          .decode = decode};
+          .decode = decoder};
 }
 // One root for both ends: each has half of its entries.
-constexpr Format kFourLevels = make_format(4, 47);
-constexpr Format kFiveLevels = make_format(5, 56);
+constexpr Format kFourLevels = make_format(4, 47, decode);
+constexpr Format kFiveLevels = make_format(5, 56, decode);
+constexpr Format kFourLevelsOfLinux = make_format(4, 47, decode_linux);
+constexpr Format kFiveLevelsOfLinux = make_format(5, 56, decode_linux);
 
 }  // namespace
 
-const Format* find_x86_64_format(unsigned levels) {
+const Format* find_x86_64_format(unsigned levels, Software software) {
+  const bool is_linux = software == Software::linux_kernel;
   switch (levels) {
     case 4:
-      return &kFourLevels;
+      return is_linux ? &kFourLevelsOfLinux : &kFourLevels;
     case 5:
-      return &kFiveLevels;
+      return is_linux ? &kFiveLevelsOfLinux : &kFiveLevels;
     default:
       return nullptr;
   }

@@ -83,6 +83,12 @@ std::optional<Types> find_types(const paging::AddressSpace& space, const KernelM
                 diagnostics);
 }
 
+/// Page tables found by what any of them has are known to be Linux's from here on.
+KernelMap as_linux_fills_it(KernelMap map) {
+  map.mode.software = paging::Software::linux_kernel;
+  return map;
+}
+
 const char* encoding_name(types::AddressEncoding encoding) {
   switch (encoding) {
     case types::AddressEncoding::absolute:
@@ -163,7 +169,7 @@ Result<std::unique_ptr<LinuxKernel>> LinuxKernel::find(const image::Image& image
 LinuxKernel::LinuxKernel(const image::Image& image, Diagnostics& diagnostics, KernelMap map,
                          types::SymbolTable symbols, std::string symbols_source,
                          types::TypeDb types, std::string types_source)
-    : map_(std::move(map)),
+    : map_(as_linux_fills_it(std::move(map))),
       space_(image.memory(), map_.mode, map_.root),
       reader_(space_, diagnostics, image.is_live()),
       symbols_(std::move(symbols)),
