@@ -73,6 +73,14 @@ class Image:
         self.changes = []
 
 
+def refusal(image, sql):
+    """What the program says of a question that it cannot answer."""
+    done = subprocess.run([image.engram, "query", image.path, sql], capture_output=True, encoding="utf-8", check=False,
+                          timeout=60)
+    assert done.returncode == 1 and not done.stdout, (done.returncode, done.stdout)
+    return done.stderr
+
+
 def complaints(image, table):
     """(location, message) of the diagnostics rows after the table was read."""
     rows = image.query(f"CREATE TEMP TABLE t AS SELECT * FROM {table};"

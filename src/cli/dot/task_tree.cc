@@ -154,8 +154,8 @@ DotOutcome run(DotContext& context, const Words& words) {
   const auto kernel = context.image.session().linux_kernel();
   if (!kernel) return failed_with(kNotAnswered, "{}", kernel.error().text);
   const auto& tasks = (*kernel)->tasks();
-  if (const auto list = tasks.list(); !list) {
-    return failed_with(kNotAnswered, "{}", list.error().text);
+  if (const auto checked = tasks.check(); !checked) {
+    return failed_with(kNotAnswered, "{}", checked.error().text);
   }
   std::string text =
       fmt::format("Parents:     {}\nThreads:     {}\nPage table:  0x{:x}\n\n",

@@ -91,8 +91,6 @@ void MemoryMaps::find_memory() {
   for (const auto& task : tasks.of_both_sources()) {
     const auto mm = tasks.mm(task.address);
     if (!mm || seen.count(mm->value) != 0) continue;
-    // A kernel thread may borrow a process's memory for a while (kthread_use_mm()).
-    if (tasks.is_kernel_thread(task.address).value_or(false)) continue;
     seen.insert(mm->value);
     const auto leader = tasks.leader(task.address).value_or(task.address);
     all_.push_back({*mm, leader, tasks.tgid(task.address)});

@@ -2,16 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/linux/namespaces.h"
 
-#include <fmt/core.h>
-
 #include <string_view>
 
 #include "kernel/linux/linux_kernel.h"
 
 namespace engram::kernel {
 namespace {
-
-constexpr std::uint32_t kLevelLimit = 32;  // MAX_PID_NS_LEVEL, include/linux/pid_namespace.h
 
 struct Place {
   NamespaceKind kind;
@@ -33,20 +29,14 @@ constexpr Place kPlaces[] = {
 
 }  // namespace
 
-Namespaces::Namespaces(LinuxKernel& kernel) : reader_(kernel.reader()) {
+Namespaces::Namespaces(LinuxKernel& kernel) : kernel_(kernel), reader_(kernel.reader()) {
   auto& diagnostics = reader_.diagnostics();
   const auto& types = kernel.types();
   const Layout task(types, diagnostics, "task_struct");
   nsproxy_ = task.field<VirtAddr>("nsproxy");
-  thread_pid_ = task.field<VirtAddr>("thread_pid");
   real_cred_ = task.field<VirtAddr>("real_cred");
   user_ = Layout(types, diagnostics, "cred").field<VirtAddr>("user_ns");
-  const Layout pid(types, diagnostics, "pid");
-  level_ = pid.field<std::uint32_t>("level");
-  numbers_ = pid.offset_of("numbers");
-  const Layout number(types, diagnostics, "upid");
-  number_size_ = number.size();
-  number_namespace_ = number.field<VirtAddr>("ns");
+  number_namespace_ = Layout(types, diagnostics, "upid").field<VirtAddr>("ns");
   const Layout nsproxy(types, diagnostics, "nsproxy");
   for (const auto& place : kPlaces) {
     const auto kind = static_cast<std::size_t>(place.kind);
@@ -60,15 +50,8 @@ Namespaces::Namespaces(LinuxKernel& kernel) : reader_(kernel.reader()) {
 
 // ns_of_pid() in include/linux/pid.h: the innermost one that the task has a number in.
 std::optional<VirtAddr> Namespaces::pid_namespace(VirtAddr task) const {
-  const auto pid = reader_.follow(task, thread_pid_);
-  const auto level = pid ? reader_.get(*pid, level_) : std::nullopt;
-  if (!level || !numbers_ || !number_size_) return std::nullopt;
-  if (*level > kLevelLimit) {
-    reader_.report(level_.name, *pid,
-                   fmt::format("level {}, at most {} expected", *level, kLevelLimit));
-    return std::nullopt;
-  }
-  return reader_.follow(*pid + *numbers_ + *level * *number_size_, number_namespace_);
+  const auto numbers = kernel_.tasks().numbers(task);
+  return numbers.empty() ? std::nullopt : reader_.follow(numbers.back(), number_namespace_);
 }
 
 std::optional<VirtAddr> Namespaces::of_task(VirtAddr task, NamespaceKind kind) const {

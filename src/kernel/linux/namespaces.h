@@ -42,10 +42,9 @@ class Namespaces {
 
   [[nodiscard]] std::optional<VirtAddr> pid_namespace(VirtAddr task) const;
 
+  LinuxKernel& kernel_;
   const Reader& reader_;
-  Field<VirtAddr> nsproxy_, thread_pid_, real_cred_, user_;
-  Field<std::uint32_t> level_;
-  std::optional<std::uint64_t> numbers_, number_size_;
+  Field<VirtAddr> nsproxy_, real_cred_, user_;
   Field<VirtAddr> number_namespace_;
   std::array<Field<VirtAddr>, kKinds> in_nsproxy_;
   std::array<Field<std::uint32_t>, kKinds> inode_;

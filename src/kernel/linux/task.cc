@@ -11,6 +11,7 @@ namespace engram::kernel {
 namespace {
 
 constexpr std::uint32_t kKernelThread = 0x00200000;  // PF_KTHREAD, include/linux/sched.h
+constexpr std::uint32_t kGroupExit = 0x4;  // SIGNAL_GROUP_EXIT, include/linux/sched/signal.h
 constexpr std::int32_t kPidLimit =
     4 * 1024 * 1024;  // PID_MAX_LIMIT on 64 bit, include/linux/threads.h
 constexpr std::uint32_t kNamespaceLevelLimit =
@@ -64,6 +65,8 @@ Tasks::Tasks(Reader reader, const types::TypeDb& types, const types::SymbolTable
 
   const Layout signal(types, diagnostics, "signal_struct");
   nr_threads_ = signal.field<std::int32_t>("nr_threads");
+  group_flags_ = signal.field<std::uint32_t>("flags");
+  group_exit_code_ = signal.field<std::int32_t>("group_exit_code");
   thread_head_ = signal.offset_of("thread_head");
   signal_pgrp_ = signal.field<VirtAddr>(
       fmt::format("pids[{}]", enumerator(types, "pid_type", "PIDTYPE_PGID", 2)));
@@ -166,15 +169,34 @@ Result<std::vector<Task>> Tasks::walk_pid_namespace() const {
 }
 
 Result<const std::vector<Task>*> Tasks::list() const {
-  std::call_once(list_once_, [this] { list_ = walk_list_from_init(); });
+  std::call_once(list_once_, [this] {
+    list_ = walk_list_from_init();
+    if (list_ && list_->empty()) {
+      reader_.report("task_struct.tasks", *init_task_, "there is no task on the list");
+    }
+  });
   if (!list_) return tl::unexpected(list_.error());
   return &*list_;
 }
 
 Result<const std::vector<Task>*> Tasks::pid_namespace() const {
-  std::call_once(pid_namespace_once_, [this] { pid_namespace_ = walk_pid_namespace(); });
+  std::call_once(pid_namespace_once_, [this] {
+    pid_namespace_ = walk_pid_namespace();
+    if (pid_namespace_ && pid_namespace_->empty()) {
+      reader_.report("pid_namespace.idr", *init_pid_ns_, "there is no task in it");
+    }
+  });
   if (!pid_namespace_) return tl::unexpected(pid_namespace_.error());
   return &*pid_namespace_;
+}
+
+Result<void> Tasks::check() const {
+  ENGRAM_CHECK(list());
+  ENGRAM_CHECK(pid_namespace());
+  if (merged().empty()) {
+    return fail("tasks: neither the list behind init_task nor the PID namespace has a single one");
+  }
+  return {};
 }
 
 const std::vector<Task>& Tasks::merged() const {
@@ -263,22 +285,30 @@ std::optional<std::int32_t> Tasks::session(VirtAddr task) const {
   return signal ? number_of_pid(reader_.follow(*signal, signal_session_)) : std::nullopt;
 }
 
-std::optional<std::vector<std::int32_t>> Tasks::namespace_pids(VirtAddr task) const {
+std::vector<VirtAddr> Tasks::numbers(VirtAddr task) const {
   const auto pid = reader_.follow(task, thread_pid_);
   const auto level = pid ? reader_.get(*pid, pid_level_) : std::nullopt;
-  if (!level || !pid_numbers_ || !upid_size_) return std::nullopt;
+  if (!level || !pid_numbers_ || !upid_size_) return {};
   if (*level > kNamespaceLevelLimit) {
-    reader_.report("pid.level", *pid,
+    reader_.report(pid_level_.name, *pid,
                    fmt::format("level {}, at most {} expected", *level, kNamespaceLevelLimit));
-    return std::nullopt;
+    return {};
   }
-  std::vector<std::int32_t> numbers;
+  std::vector<VirtAddr> numbers;
   for (std::uint64_t i = 0; i <= *level; ++i) {
-    const auto number = reader_.get(*pid + *pid_numbers_ + i * *upid_size_, upid_number_);
-    if (!number) return std::nullopt;
-    numbers.push_back(static_cast<std::int32_t>(*number));
+    numbers.push_back(*pid + *pid_numbers_ + i * *upid_size_);
   }
   return numbers;
+}
+
+std::optional<std::vector<std::int32_t>> Tasks::namespace_pids(VirtAddr task) const {
+  std::vector<std::int32_t> pids;
+  for (const auto upid : numbers(task)) {
+    const auto number = reader_.get(upid, upid_number_);
+    if (!number) return std::nullopt;
+    pids.push_back(static_cast<std::int32_t>(*number));
+  }
+  return pids.empty() ? std::nullopt : std::optional(std::move(pids));
 }
 
 std::optional<bool> Tasks::is_kernel_thread(VirtAddr task) const {
@@ -297,6 +327,15 @@ std::optional<char> Tasks::state(VirtAddr task) const {
   if ((*state & kLockWaitOrFrozen) != 0) return 'D';
   if ((*state & kIdle) == kIdle) return 'I';
   return "RSDTtXZP"[std::bit_width((*state | static_cast<std::uint32_t>(*exit)) & kReported)];
+}
+
+// wait_task_zombie() in kernel/exit.c. The first thread may have ended by itself, before the
+// others.
+std::optional<std::int32_t> Tasks::exit_code(VirtAddr task) const {
+  const auto signal = pid(task) == tgid(task) ? reader_.follow(task, signal_) : std::nullopt;
+  const auto flags = signal ? reader_.get(*signal, group_flags_) : std::nullopt;
+  if ((flags.value_or(0) & kGroupExit) != 0) return reader_.get(*signal, group_exit_code_);
+  return reader_.get(task, exit_code_);
 }
 
 std::optional<std::int32_t> Tasks::thread_count(VirtAddr task) const {
@@ -322,10 +361,17 @@ std::optional<Terminal> Tasks::terminal(VirtAddr task) const {
   if (!index || !major || !first_minor || !type || !name) return std::nullopt;
   // The slave sides of UNIX98 pseudo-terminals are called ptsN and live in /dev/pts.
   if (*type == kPseudoTerminal && name->rfind("pts", 0) == 0) *name = fmt::format("pts/{}", *index);
-  const auto minor = static_cast<std::uint32_t>(*first_minor + *index);
+  const auto minor = static_cast<std::uint32_t>(*first_minor) + static_cast<std::uint32_t>(*index);
   const std::uint32_t number =
       (minor & 0xffU) | static_cast<std::uint32_t>(*major) << 8U | (minor & ~0xffU) << 12U;
   return Terminal{std::move(*name), number};
+}
+
+// get_task_mm() in kernel/fork.c. kthread_use_mm() lends a kernel thread the memory of a process:
+// vhost until 6.3, the workers of io_uring until 5.11.
+std::optional<VirtAddr> Tasks::mm(VirtAddr task) const {
+  if (is_kernel_thread(task).value_or(false)) return std::nullopt;
+  return reader_.follow(task, mm_);
 }
 
 std::optional<PhysAddr> Tasks::page_table(VirtAddr mm) const {

@@ -65,6 +65,9 @@ class Tasks {
   /// Errors: the kernel lacks what the walk begins with (names it).
   Result<const std::vector<Task>*> list() const;
   Result<const std::vector<Task>*> pid_namespace() const;
+  /// That there is something to list. Errors: those of both sources, for half of them would be half
+  /// of the answer; neither has a single task, which no kernel is without.
+  Result<void> check() const;
   /// Each task of both sources once, those of the list first: so that one hidden from either has
   /// its files, memory and namespaces listed all the same. A source that fails has none.
   [[nodiscard]] std::vector<Task> of_both_sources() const;
@@ -92,7 +95,10 @@ class Tasks {
   [[nodiscard]] std::optional<std::int32_t> real_parent_pid(VirtAddr task) const;
   [[nodiscard]] std::optional<std::int32_t> process_group(VirtAddr task) const;
   [[nodiscard]] std::optional<std::int32_t> session(VirtAddr task) const;
-  /// The task's number in each PID namespace that sees it, outermost first.
+  /// The struct upids of the task: one in each PID namespace that sees it, outermost first.
+  /// Nothing: they cannot be read.
+  [[nodiscard]] std::vector<VirtAddr> numbers(VirtAddr task) const;
+  /// The task's number in each of them.
   [[nodiscard]] std::optional<std::vector<std::int32_t>> namespace_pids(VirtAddr task) const;
 
   [[nodiscard]] std::optional<std::string> comm(VirtAddr task) const {
@@ -104,9 +110,8 @@ class Tasks {
   [[nodiscard]] std::optional<bool> is_kernel_thread(VirtAddr task) const;
   /// R, S, D, T, t, X, Z, P or I, as /proc/PID/stat prints it.
   [[nodiscard]] std::optional<char> state(VirtAddr task) const;
-  [[nodiscard]] std::optional<std::int32_t> exit_code(VirtAddr task) const {
-    return reader_.get(task, exit_code_);
-  }
+  /// As wait4(2) gives it: of the first thread of a process that ended as a whole, the process's.
+  [[nodiscard]] std::optional<std::int32_t> exit_code(VirtAddr task) const;
   [[nodiscard]] std::optional<std::int32_t> thread_count(VirtAddr task) const;
   /// Nanoseconds of CLOCK_MONOTONIC and CLOCK_BOOTTIME.
   [[nodiscard]] std::optional<std::uint64_t> start_time(VirtAddr task) const {
@@ -135,10 +140,9 @@ class Tasks {
   [[nodiscard]] std::optional<VirtAddr> file_table(VirtAddr task) const {
     return reader_.follow(task, files_);
   }
-  /// The memory descriptor; nothing for kernel threads and zombies.
-  [[nodiscard]] std::optional<VirtAddr> mm(VirtAddr task) const {
-    return reader_.follow(task, mm_);
-  }
+  /// The memory descriptor; nothing for zombies, and for kernel threads, also for one that borrows
+  /// a process's memory.
+  [[nodiscard]] std::optional<VirtAddr> mm(VirtAddr task) const;
   /// Physical address of the root page table of a memory descriptor.
   [[nodiscard]] std::optional<PhysAddr> page_table(VirtAddr mm) const;
   /// The open struct file of the executable of a memory descriptor.
@@ -177,8 +181,8 @@ class Tasks {
   XArrayWalker xarrays_;
   std::optional<VirtAddr> init_task_, init_pid_ns_;
 
-  Field<std::int32_t> pid_, tgid_, exit_state_, exit_code_, nr_threads_;
-  Field<std::uint32_t> flags_;
+  Field<std::int32_t> pid_, tgid_, exit_state_, exit_code_, group_exit_code_, nr_threads_;
+  Field<std::uint32_t> flags_, group_flags_;
   Field<std::uint64_t> state_, start_time_, start_boottime_;
   Field<VirtAddr> parent_, real_parent_, group_leader_, mm_, signal_, thread_pid_, real_cred_, fs_,
       files_;

@@ -116,6 +116,7 @@ std::vector<ProcessMemory> memory_of(const MemoryMaps& maps, std::span<const Key
 
 Result<Rows<Mapping>> open(Session& session, std::span<const KeyValue> values) {
   ENGRAM_TRY(auto* kernel, session.linux_kernel());
+  ENGRAM_CHECK(kernel->tasks().check());
   const auto& maps = kernel->memory_maps();
   return [&maps, memory = memory_of(maps, values), process = std::size_t{0},
           areas = std::vector<MemoryArea>(),

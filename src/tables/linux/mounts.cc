@@ -60,6 +60,7 @@ const std::vector<Column<Mount>>& columns() {
 
 Result<Rows<Mount>> open(Session& session, std::span<const KeyValue>) {
   ENGRAM_TRY(auto* kernel, session.linux_kernel());
+  ENGRAM_CHECK(kernel->tasks().check());
   return [&all = kernel->mounts().all(),
           at = std::size_t{0}]() mutable -> Result<std::optional<Mount>> {
     return at == all.size() ? std::optional<Mount>() : std::optional(all[at++]);

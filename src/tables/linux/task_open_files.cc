@@ -108,6 +108,7 @@ bool has_value(const FileTable& table, const KeyValue& key) {
 
 Result<Rows<OpenFile>> open(Session& session, std::span<const KeyValue> keys) {
   ENGRAM_TRY(auto* kernel, session.linux_kernel());
+  ENGRAM_CHECK(kernel->tasks().check());
   const auto& tables = kernel->file_tables();
   std::vector<const FileTable*> wanted;
   for (const auto& table : tables.all()) {

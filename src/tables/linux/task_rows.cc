@@ -15,7 +15,7 @@ Result<std::vector<kernel::Task>> tasks_once(kernel::Session& session,
     const auto task = tasks.at(VirtAddr(static_cast<std::uint64_t>(*number)));
     return task ? std::vector{*task} : std::vector<kernel::Task>();
   }
-  ENGRAM_CHECK(tasks.list());  // an empty table is no answer
+  ENGRAM_CHECK(tasks.check());
   return tasks.of_both_sources();
 }
 

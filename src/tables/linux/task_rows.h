@@ -12,7 +12,7 @@
 namespace engram::tables {
 
 /// Every task of both sources, each once. `key` is a column that is the address of the task: if the
-/// query fixes it, only that one.
+/// query fixes it, only that one. Errors: as Tasks::check().
 Result<std::vector<kernel::Task>> tasks_once(kernel::Session& session,
                                              std::span<const KeyValue> values, std::size_t key);
 

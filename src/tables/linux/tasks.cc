@@ -150,7 +150,11 @@ const std::vector<Column<Task>>& columns() {
       {{"comm", Type::text, "Name of the thread, at most 15 bytes."}, number<&Tasks::comm>},
       {{"state", Type::text, "R, S, D, T, t, X, Z, P or I, as ps prints it."}, state},
       {{"flags", Type::integer, "PF_* bits."}, number<&Tasks::flags>},
-      {{"exit_code", Type::integer, "Wait status of an exited task."}, number<&Tasks::exit_code>},
+      {{"exit_code", Type::integer,
+        "Wait status of an exited task: of the first thread of a process that ended as a whole, "
+        "that of "
+        "the process."},
+       number<&Tasks::exit_code>},
       {{"uid", Type::integer, "Real user id."}, credential<Credential::uid>},
       {{"gid", Type::integer, "Real group id."}, credential<Credential::gid>},
       {{"euid", Type::integer, "Effective user id."}, credential<Credential::euid>},
@@ -261,9 +265,7 @@ Result<Rows<Task>> open(Session& session, std::span<const KeyValue> values) {
     const auto task = tasks.at(*keys.address);
     return rows_of(task ? std::vector{*task} : std::vector<Task>());
   }
-  // Half of the sources would be half of the answer.
-  ENGRAM_CHECK(tasks.list());
-  ENGRAM_CHECK(tasks.pid_namespace());
+  ENGRAM_CHECK(tasks.check());
   return rows_still_there(tasks, tasks.merged());
 }
 
