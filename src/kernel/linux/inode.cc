@@ -14,9 +14,8 @@ namespace {
 constexpr std::size_t kSuperLimit = 1U << 20U;
 constexpr std::size_t kInodeLimit = 1U << 24U;  // of all file systems
 constexpr std::size_t kAliasLimit = 1U << 16U;  // hard links of one file
-constexpr std::size_t kMountsTried = 64;        // of one file system
-constexpr std::size_t kNameLimit = 4096;
-constexpr std::uint16_t kTypeMask = 0170000;                           // S_IFMT
+constexpr std::size_t kDepthLimit = 4096;       // PATH_MAX / 2 components fit in a path
+constexpr std::uint16_t kTypeMask = 0170000;    // S_IFMT
 constexpr std::uint16_t kCharacter = 0020000, kBlockDevice = 0060000;  // S_IFCHR, S_IFBLK
 
 // Since 6.13 the highest bit of ctime says whether somebody has seen it: I_CTIME_QUERIED in
@@ -58,14 +57,13 @@ Inodes::Inodes(LinuxKernel& kernel) : kernel_(kernel), reader_(kernel.reader()) 
   // In a union d_u until 6.x.
   const auto alias = dentry.first_of<VirtAddr>({"d_alias.next", "d_u.d_alias.next"});
   alias_node_ = alias.offset;
+  parent_ = dentry.field<VirtAddr>("d_parent");
   next_alias_ = Layout(types, diagnostics, "hlist_node").field<VirtAddr>("next");
   const Layout super(types, diagnostics, "super_block");
   super_node_ = super.offset_of("s_list");
   inode_list_ = super.offset_of("s_inodes");
   root_ = super.field<VirtAddr>("s_root");
   device_ = super.field<std::uint32_t>("s_dev");
-  type_ = super.field<VirtAddr>("s_type");
-  type_name_ = Layout(types, diagnostics, "file_system_type").field<VirtAddr>("name");
 }
 
 const Inodes::Index& Inodes::index() const {
@@ -75,7 +73,7 @@ const Inodes::Index& Inodes::index() const {
     for (const auto& mount : mounts.all()) {
       const auto super = mounts.super_block(mount.address);
       const auto root = mounts.root_path(mount.address);
-      if (super && root) index_.mounts[*super].push_back(*root);
+      if (super && root) index_.mounts[*super].emplace(root->dentry, root->mount);
     }
     const auto head = kernel_.symbols().address_of("super_blocks");
     if (!head || !super_node_ || !inode_list_ || !inode_node_) {
@@ -142,15 +140,18 @@ std::optional<std::uint64_t> Inodes::names(VirtAddr inode) const {
 VirtAddr Inodes::mount_of(VirtAddr dentry, VirtAddr super) const {
   const auto found = index().mounts.find(super);
   if (found == index().mounts.end()) return {};
+  const auto& mounts = found->second;
   const auto root = reader_.follow(super, root_);
-  for (const auto& mount : found->second) {
-    if (root == mount.dentry) return mount.mount;
+  if (const auto whole = root ? mounts.find(*root) : mounts.end(); whole != mounts.end()) {
+    return whole->second;
   }
-  std::size_t tried = 0;
-  for (const auto& mount : found->second) {
-    if (tried++ == kMountsTried) break;
-    if (kernel_.paths().is_below(dentry, mount.dentry)) return mount.mount;
+  for (std::size_t steps = 0; steps < kDepthLimit; ++steps) {
+    if (const auto mount = mounts.find(dentry); mount != mounts.end()) return mount->second;
+    const auto parent = reader_.follow(dentry, parent_);
+    if (!parent || *parent == dentry) return {};
+    dentry = *parent;
   }
+  reader_.report(parent_.name, dentry, fmt::format("no root after {} parents", kDepthLimit));
   return {};
 }
 
@@ -197,9 +198,7 @@ std::optional<std::uint32_t> Inodes::special_device(VirtAddr inode) const {
 
 std::optional<std::string> Inodes::file_system(VirtAddr inode) const {
   const auto super = super_block(inode);
-  const auto type = super ? reader_.follow(*super, type_) : std::nullopt;
-  const auto name = type ? reader_.follow(*type, type_name_) : std::nullopt;
-  return name ? reader_.text_at(*name, kNameLimit, type_name_.name) : std::nullopt;
+  return super ? kernel_.mounts().type_of(*super) : std::nullopt;
 }
 
 }  // namespace engram::kernel

@@ -39,8 +39,9 @@ class Inodes {
   [[nodiscard]] std::optional<VirtAddr> dentry(VirtAddr inode) const;
   /// How many dentries name it.
   [[nodiscard]] std::optional<std::uint64_t> names(VirtAddr inode) const;
-  /// Path of that dentry as Paths::text() gives it, below the first mount that shows it whole, or
-  /// else shows it at all. Where the file system is mounted nowhere: the path in it.
+  /// Path of that dentry as Paths::text() gives it, below the first mount that shows the file
+  /// system whole, or else below one of those that show the least around it. Where the file system
+  /// is mounted nowhere: the path in it.
   [[nodiscard]] std::optional<std::string> path(VirtAddr inode) const;
   /// It has no name in any directory, or had none ever, as a memfd. Nothing: it is not known.
   [[nodiscard]] std::optional<bool> is_deleted(VirtAddr inode) const;
@@ -85,7 +86,7 @@ class Inodes {
   [[nodiscard]] std::optional<std::uint32_t> device(VirtAddr inode) const;
   /// The kernel's dev_t that a device file stands for.
   [[nodiscard]] std::optional<std::uint32_t> special_device(VirtAddr inode) const;
-  /// Type of the file system: "ext4".
+  /// Type of the file system, as Mounts::type_of() gives it: "ext4".
   [[nodiscard]] std::optional<std::string> file_system(VirtAddr inode) const;
 
  private:
@@ -96,7 +97,8 @@ class Inodes {
   struct Index {
     std::vector<VirtAddr> all;
     std::unordered_set<VirtAddr> known;
-    std::unordered_map<VirtAddr, std::vector<PathRef>> mounts;  ///< roots, by super block
+    /// By super block: the first struct vfsmount whose root is the dentry.
+    std::unordered_map<VirtAddr, std::unordered_map<VirtAddr, VirtAddr>> mounts;
   };
 
   [[nodiscard]] std::optional<FileTime> time(VirtAddr inode, const TimeFields& fields) const;
@@ -111,7 +113,7 @@ class Inodes {
   Field<std::uint32_t> uid_, gid_, links_, special_, device_;
   Field<std::int64_t> size_;
   TimeFields accessed_, modified_, changed_;
-  Field<VirtAddr> super_, first_alias_, next_alias_, root_, type_, type_name_;
+  Field<VirtAddr> super_, first_alias_, next_alias_, root_, parent_;
   std::optional<std::uint64_t> super_node_, inode_list_, inode_node_, alias_node_;
 
   mutable std::once_flag once_;

@@ -70,9 +70,13 @@ Mounts::Mounts(LinuxKernel& kernel)
   root_ = shown.field<VirtAddr>("mnt_root");
   super_ = shown.field<VirtAddr>("mnt_sb");
   flags_ = shown.field<std::uint32_t>("mnt_flags");
-  idmap_ = shown.optional_field<VirtAddr>("mnt_idmap");  // 6.2
+  // A user namespace since 5.12 (a6435940b62f), a mapping of its own since 6.2 (256c8aed2b42).
+  idmap_ = shown.optional_field<VirtAddr>("mnt_idmap");
+  user_ = shown.optional_field<VirtAddr>("mnt_userns");
   no_idmap_ = kernel.symbols().address_of("nop_mnt_idmap");
+  first_user_ = kernel.symbols().address_of("init_user_ns");
   const Layout super(types, diagnostics, "super_block");
+  if (user_) super_user_ = super.field<VirtAddr>("s_user_ns");
   device_ = super.field<std::uint32_t>("s_dev");
   super_flags_ = super.field<std::uint64_t>("s_flags");
   type_ = super.field<VirtAddr>("s_type");
@@ -100,7 +104,11 @@ void Mounts::add_namespace(VirtAddr name_space, std::vector<Mount>& mounts) cons
     found = walk_list(reader_, name_space + *list_, *list_node_, "mnt_namespace.list", kMountLimit);
   }
   for (const auto mount : found) {
-    if (mounts.size() == kMountLimit) return;
+    if (mounts.size() == kMountLimit) {
+      reader_.report("mnt_namespace", name_space,
+                     fmt::format("mounts are left out: {} have been found before", kMountLimit));
+      return;
+    }
     // From 5.8 to 6.7 who reads mountinfo has a mount in the list that says where he is.
     const auto shown = vfsmount(mount);
     if (!tree_ && shown && (reader_.get(*shown, flags_).value_or(0) & kCursor) != 0) continue;
@@ -151,18 +159,32 @@ std::optional<std::string> Mounts::mount_point(VirtAddr mount) const {
   return root ? kernel_.paths().mount_point(*root) : std::nullopt;
 }
 
-// is_idmapped_mnt() in include/linux/fs.h.
-bool Mounts::is_mapped(VirtAddr vfsmount) const {
-  const auto idmap = reader_.follow(vfsmount, idmap_);
-  return idmap && no_idmap_ && idmap != no_idmap_;
+// is_idmapped_mnt() in include/linux/fs.h. Up to 5.16 the namespace of a mount that is not mapped
+// is the initial one, from 5.17 on that of the file system (bd303368b776); neither can be mapped
+// to.
+std::optional<bool> Mounts::is_mapped(VirtAddr vfsmount) const {
+  if (!idmap_ && !user_) return false;
+  const auto none = idmap_ ? no_idmap_ : first_user_;
+  if (!none) {
+    reader_.report(idmap_ ? idmap_.name : user_.name, vfsmount,
+                   "whether it maps users is not known: the kernel has no symbol nop_mnt_idmap, or "
+                   "init_user_ns before 6.2");
+    return std::nullopt;
+  }
+  const auto map = reader_.get(vfsmount, idmap_ ? idmap_ : user_);
+  if (!map || idmap_) return map ? std::optional(*map != *none) : std::nullopt;
+  const auto super = reader_.follow(vfsmount, super_);
+  const auto of_super = super ? reader_.get(*super, super_user_) : std::nullopt;
+  return of_super ? std::optional(*map != *none && *map != *of_super) : std::nullopt;
 }
 
 std::optional<std::string> Mounts::options(VirtAddr mount) const {
   const auto shown = vfsmount(mount);
   const auto flags = shown ? reader_.get(*shown, flags_) : std::nullopt;
-  if (!flags) return std::nullopt;
+  const auto mapped = flags ? is_mapped(*shown) : std::nullopt;
+  if (!mapped) return std::nullopt;
   auto text = options_text(*flags, kMountReadOnly, kMountOptions);
-  if (is_mapped(*shown)) text += ",idmapped";
+  if (*mapped) text += ",idmapped";
   return text;
 }
 
@@ -193,11 +215,16 @@ std::optional<std::string> Mounts::propagation(VirtAddr mount) const {
 
 std::optional<std::string> Mounts::type(VirtAddr mount) const {
   const auto super = super_block(mount);
-  const auto type = super ? reader_.follow(*super, type_) : std::nullopt;
+  return super ? type_of(*super) : std::nullopt;
+}
+
+// show_type() in fs/proc_namespace.c.
+std::optional<std::string> Mounts::type_of(VirtAddr super) const {
+  const auto type = reader_.follow(super, type_);
   const auto name = type ? reader_.follow(*type, type_name_) : std::nullopt;
   auto text = name ? reader_.text_at(*name, kNameLimit, type_name_.name) : std::nullopt;
   if (!text) return std::nullopt;
-  if (const auto subtype = reader_.follow(*super, subtype_)) {
+  if (const auto subtype = reader_.follow(super, subtype_)) {
     const auto more = reader_.text_at(*subtype, kNameLimit, subtype_.name);
     if (!more) return std::nullopt;
     *text += "." + *more;

@@ -52,13 +52,15 @@ class Mounts {
   [[nodiscard]] std::optional<std::string> super_options(VirtAddr mount) const;
   /// Its struct vfsmount, and the directory that it shows as its root.
   [[nodiscard]] std::optional<PathRef> root_path(VirtAddr mount) const;
+  /// Type of the file system of a struct super_block, with its subtype: "fuse.sshfs".
+  [[nodiscard]] std::optional<std::string> type_of(VirtAddr super) const;
   /// struct super_block
   [[nodiscard]] std::optional<VirtAddr> super_block(VirtAddr mount) const;
 
  private:
   void add_namespace(VirtAddr name_space, std::vector<Mount>& mounts) const;
   [[nodiscard]] std::vector<VirtAddr> walk_tree(VirtAddr name_space) const;
-  [[nodiscard]] bool is_mapped(VirtAddr vfsmount) const;
+  [[nodiscard]] std::optional<bool> is_mapped(VirtAddr vfsmount) const;
   [[nodiscard]] std::optional<VirtAddr> vfsmount(VirtAddr mount) const;
 
   LinuxKernel& kernel_;
@@ -70,11 +72,11 @@ class Mounts {
   Field<std::int32_t> id_, group_;
   Field<VirtAddr> parent_, master_, source_;
   Field<std::uint32_t> propagation_flags_;
-  Field<VirtAddr> root_, super_, idmap_;
+  Field<VirtAddr> root_, super_, idmap_, user_, super_user_;
   Field<std::uint32_t> flags_, device_;
   Field<std::uint64_t> super_flags_;
   Field<VirtAddr> type_, subtype_, type_name_;
-  std::optional<VirtAddr> no_idmap_;
+  std::optional<VirtAddr> no_idmap_, first_user_;
 
   mutable std::once_flag once_;
   mutable std::vector<Mount> all_;

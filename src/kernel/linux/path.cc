@@ -160,16 +160,6 @@ std::optional<std::string> Paths::text(const PathRef& path) const {
   return text;
 }
 
-bool Paths::is_below(VirtAddr dentry, VirtAddr directory) const {
-  for (std::size_t steps = 0; steps < kComponentLimit; ++steps) {
-    if (dentry == directory) return true;
-    const auto parent = reader_.follow(dentry, dentry_parent_);
-    if (!parent || *parent == dentry) return false;
-    dentry = *parent;
-  }
-  return false;
-}
-
 std::optional<std::string> Paths::mount_point(const PathRef& root) const {
   return ascend(root, true);
 }

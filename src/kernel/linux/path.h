@@ -43,8 +43,6 @@ class Paths {
   /// deleted file, as mountinfo shows roots of mounts.
   [[nodiscard]] std::optional<std::string> in_file_system(const PathRef& path) const;
 
-  /// Whether a dentry is that of the directory, or lies anywhere below it.
-  [[nodiscard]] bool is_below(VirtAddr dentry, VirtAddr directory) const;
   /// Whether a dentry has a name at all: those that only make a struct file complete have none.
   [[nodiscard]] bool has_name(VirtAddr dentry) const {
     return reader_.get(dentry, dentry_name_length_).value_or(0) != 0;
