@@ -12,7 +12,11 @@ from changed import complaints, run
 # Offsets in Debian's 6.12 (BTF of its vmlinux).
 FDT = 32  # in struct files_struct
 MAX_FDS, FILES = 0, 8  # in struct fdtable
-INODE, DENTRY = 40, 72  # in struct file
+MODE, MAPPING, PRIVATE, INODE, PATH, DENTRY, USER_PATH = 12, 24, 32, 40, 64, 72, 184  # in struct (backing_)file
+BACKING = 1 << 25  # FMODE_BACKING
+SUPER = 40  # in struct inode
+MAGIC, SUPER_ROOT, SUBTYPE = 96, 104, 1088  # in struct super_block
+OVERLAY = 0x794C7630
 PARENT = 24  # in struct dentry
 TREE_NODE, RIGHT = 64, 8  # in struct mount, struct rb_node
 NOWHERE = 0xFFFF_C8FF_0000_0000
@@ -88,7 +92,75 @@ def tree(image):
     assert location == "mnt_namespace.mounts.rb_node" and "no tree" in message, (location, message)
 
 
-CASES = {"count": count, "nowhere": nowhere, "inode": inode, "loop": loop, "tree": tree}
+def overlay(image):
+    """The pages of a file on an overlay are those of the file that its private_data leads to."""
+    before = files(image)
+    row, lower, upper = (one(image, path) for path in ("/lab-mq", "/etc/passwd", "/var/log/lab-append.log"))
+    key, file = (row["file_table"], row["fd"]), int(row["virtual_address"], 16)
+    assert row["cached_inode"] == row["inode_address"]
+    image.write(image.read(int(row["inode_address"], 16) + SUPER) + MAGIC, OVERLAY)
+    scratch, = image.query("SELECT virtual_address AS at FROM kallsyms WHERE symbol_name = 'argv_init'")
+    scratch = int(scratch["at"], 16)  # a struct ovl_file, as from 6.13 on
+    image.write(scratch, int(lower["virtual_address"], 16))
+    image.write(scratch + 8, 0)
+    for private, expected in ((int(lower["virtual_address"], 16), lower), (scratch, lower)):
+        image.write(file + PRIVATE, private)
+        after = files(image)[key]
+        assert after == {**row, "cached_inode": expected["inode_address"]}, (private, after)
+    image.write(scratch + 8, int(upper["virtual_address"], 16))
+    assert files(image) == {**before, key: {**row, "cached_inode": upper["inode_address"]}}
+    image.write(scratch, 0)
+    image.write(scratch + 8, file)  # no file below
+    assert files(image)[key] == {**row, "cached_inode": None}
+    assert any("below the overlay" in message for _, message in complaints(image, "task_open_files"))
+
+
+def backing(image):
+    """A mapped file that a stacked file system opened has the path and the inode that the process knows."""
+    query = "SELECT * FROM memory_mappings WHERE file IS NOT NULL AND tgid = 1 ORDER BY region_start"
+    before = image.query(query)
+    file = int(before[0]["file"], 16)
+    user = one(image, "/tmp/lab-regular.txt")
+    path = int(user["virtual_address"], 16) + PATH
+    for offset in (0, 8):
+        image.write(file + USER_PATH + offset, image.read(path + offset))
+    assert image.query(query) == before  # as long as the mode does not say so
+    image.write(file + MODE, image.read(file + MODE) & 0xFFFF_FFFF | BACKING, 4)
+    for row in before:
+        if row["file"] == f"{file:#x}":
+            row.update(file_path=user["path"], name=user["path"], inode=user["inode"], device="00:1b",
+                       inode_address=user["inode_address"])
+    assert image.query(query) == before
+
+
+def unrooted(image):
+    """Where no mount shows a file system whole, a file's path is that below the innermost one that shows it."""
+    query = "SELECT virtual_address, path FROM files WHERE device = '254:0' AND path IS NOT NULL"
+    before = image.query(query)
+    row, = image.query("SELECT DISTINCT super_block FROM mounts WHERE device = '254:0'")
+    image.write(int(row["super_block"], 16) + SUPER_ROOT, 0)
+    bound = [row for row in before if row["path"].startswith("/home/alice")]
+    assert bound
+    for row in bound:
+        row["path"] = row["path"].replace("/home/alice", "/mnt/bind", 1)
+    assert image.query(query) == before
+    dentry = image.read(int(one(image, "/var/log/lab-append.log")["virtual_address"], 16) + DENTRY)
+    image.write(image.read(dentry + PARENT) + PARENT, dentry)
+    assert any("no root after" in message for _, message in complaints(image, "files"))
+
+
+def subtype(image):
+    """The type of a file system has what its driver says of it."""
+    banner, = image.query("SELECT virtual_address AS at FROM kallsyms WHERE symbol_name = 'linux_banner'")
+    query = "SELECT DISTINCT super_block FROM mounts WHERE device = '0:27'"
+    image.write(int(image.query(query)[0]["super_block"], 16) + SUBTYPE, int(banner["at"], 16))
+    types, = image.query("SELECT min(type) AS a, max(type) AS b FROM mounts WHERE device = '0:27'")
+    of_files, = image.query("SELECT min(file_system) AS a, max(file_system) AS b FROM files WHERE device = '0:27'")
+    assert types == of_files and types["a"] == types["b"], (types, of_files)
+    assert types["a"].startswith("tmpfs.Linux version"), types
+
+
+CASES = {case.__name__: case for case in (count, nowhere, inode, loop, tree, overlay, backing, unrooted, subtype)}
 
 
 if __name__ == "__main__":

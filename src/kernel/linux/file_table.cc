@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <set>
 
+#include "kernel/linux/inode.h"
 #include "kernel/linux/linux_kernel.h"
 
 namespace engram::kernel {
@@ -18,11 +19,12 @@ constexpr std::size_t kOpenLimit = 1U << 23U;
 constexpr std::size_t kBlock = 512;  // words read at once
 constexpr std::uint32_t kWordBits = 64;
 
-constexpr std::uint32_t kCloseOnExec = 02000000;  // O_CLOEXEC of most architectures
-constexpr std::uint16_t kTypeMask = 0170000;      // S_IFMT
-constexpr std::uint16_t kCharacter = 0020000, kBlockDevice = 0060000;  // S_IFCHR, S_IFBLK
-constexpr std::uint64_t kAnonymousFiles = 0x09041934;                  // include/uapi/linux/magic.h
+constexpr std::uint32_t kCloseOnExec = 02000000;       // O_CLOEXEC of most architectures
+constexpr std::uint16_t kTypeMask = 0170000;           // S_IFMT
+constexpr std::uint16_t kRegular = 0100000;            // S_IFREG
+constexpr std::uint64_t kAnonymousFiles = 0x09041934;  // include/uapi/linux/magic.h
 constexpr std::uint64_t kPidFiles = 0x50494446;
+constexpr std::uint64_t kOverlay = 0x794c7630;
 
 }  // namespace
 
@@ -36,20 +38,13 @@ FileTables::FileTables(LinuxKernel& kernel) : kernel_(kernel), reader_(kernel.re
   close_on_exec_ = table.field<VirtAddr>("close_on_exec");
   const Layout file(types, diagnostics, "file");
   inode_ = file.field<VirtAddr>("f_inode");
+  mapping_ = file.field<VirtAddr>("f_mapping");
+  host_ = Layout(types, diagnostics, "address_space").field<VirtAddr>("host");
   private_data_ = file.field<VirtAddr>("private_data");
   mount_ = file.field<VirtAddr>("f_path.mnt");
   flags_ = file.field<std::uint32_t>("f_flags");
   position_ = file.field<std::int64_t>("f_pos");
-  const Layout inode(types, diagnostics, "inode");
-  mode_ = inode.field<std::uint16_t>("i_mode");
-  number_ = inode.field<std::uint64_t>("i_ino");
-  size_ = inode.field<std::uint64_t>("i_size");
-  uid_ = inode.field<std::uint32_t>("i_uid.val");
-  special_ = inode.field<std::uint32_t>("i_rdev");
-  super_ = inode.field<VirtAddr>("i_sb");
-  const Layout super(types, diagnostics, "super_block");
-  device_ = super.field<std::uint32_t>("s_dev");
-  magic_ = super.field<std::uint64_t>("s_magic");
+  magic_ = Layout(types, diagnostics, "super_block").field<std::uint64_t>("s_magic");
   const Layout mount(types, diagnostics, "mount");
   mount_id_ = mount.field<std::int32_t>("mnt_id");
   vfsmount_in_mount_ = mount.offset_of("mnt");
@@ -187,25 +182,50 @@ std::optional<std::int32_t> FileTables::mount_id(VirtAddr file) const {
   return reader_.get(*mount - *vfsmount_in_mount_, mount_id_);
 }
 
+std::optional<VirtAddr> FileTables::cached_inode(VirtAddr file) const {
+  const auto mapping = reader_.follow(file, mapping_);
+  const auto inode = mapping ? reader_.follow(*mapping, host_) : std::nullopt;
+  const auto super = inode ? kernel_.inodes().super_block(*inode) : std::nullopt;
+  if (!super || reader_.get(*super, magic_) != kOverlay) return inode;
+  const auto mode = kernel_.inodes().mode(*inode);
+  if (!mode || (*mode & kTypeMask) != kRegular) return inode;
+  return below_overlay(file, *super);
+}
+
+// ovl_open() in fs/overlayfs/file.c. private_data is the struct file below until 6.12; since
+// 87a8a76c34a2, 6.13, it leads to a struct ovl_file: that file, and one of the upper layer that was
+// opened later, if any. overlay may be a module, so that the kernel's types lack it: what is a file
+// below is known by its inode, which is one of those of all file systems.
+std::optional<VirtAddr> FileTables::below_overlay(VirtAddr file, VirtAddr super) const {
+  const auto own = reader_.follow(file, private_data_);
+  if (!own) return std::nullopt;
+  const Reader quiet = reader_.quiet();  // other tries may be no files
+  const auto& inodes = kernel_.inodes();
+  const auto known = [&](std::optional<VirtAddr> below) -> std::optional<VirtAddr> {
+    const auto inode = below ? quiet.follow(*below, inode_) : std::nullopt;
+    if (!inode || !inodes.has(*inode) || inodes.super_block(*inode) == super) return std::nullopt;
+    return inode;
+  };
+  const Field<VirtAddr> lower{"ovl_file.realfile", 0}, upper{"ovl_file.upperfile", 8};
+  for (const auto below : {own, quiet.follow(*own, upper), quiet.follow(*own, lower)}) {
+    if (const auto inode = known(below)) return inode;
+  }
+  reader_.report(private_data_.name, file,
+                 "leads to no file of the file systems below the overlay");
+  return std::nullopt;
+}
+
 // stat(2), for file systems that do as generic_fillattr().
 FileFacts FileTables::facts(VirtAddr file) const {
-  FileFacts facts;
-  const auto inode = reader_.follow(file, inode_);
-  if (!inode) return facts;
-  facts.inode = reader_.get(*inode, number_);
-  facts.mode = reader_.get(*inode, mode_);
-  facts.size = reader_.get(*inode, size_);
-  facts.uid = reader_.get(*inode, uid_);
-  if (facts.mode) {
-    const auto type = *facts.mode & kTypeMask;
-    if (type == kCharacter || type == kBlockDevice) facts.special = reader_.get(*inode, special_);
-  }
-  const auto super = reader_.follow(*inode, super_);
-  if (!super) return facts;
-  facts.device = reader_.get(*super, device_);
+  const auto inode = this->inode(file);
+  if (!inode) return {};
+  const auto& inodes = kernel_.inodes();
+  FileFacts facts{inodes.number(*inode), inodes.mode(*inode),   inodes.size(*inode),
+                  inodes.uid(*inode),    inodes.device(*inode), inodes.special_device(*inode)};
   // Inodes of these have a type since 6.16 that user space does not see: anon_inode_getattr() in
   // fs/anon_inodes.c (cfd86ef7e8e7).
-  const auto magic = reader_.get(*super, magic_);
+  const auto super = inodes.super_block(*inode);
+  const auto magic = super ? reader_.get(*super, magic_) : std::nullopt;
   if (facts.mode && (magic == kAnonymousFiles || magic == kPidFiles)) {
     facts.mode = static_cast<std::uint16_t>(*facts.mode & ~kTypeMask);
   }

@@ -41,7 +41,7 @@ struct FileTable {
 struct FileFacts {
   std::optional<std::uint64_t> inode;
   std::optional<std::uint16_t> mode;     ///< st_mode: type and permissions
-  std::optional<std::uint64_t> size;     ///< st_size, bytes
+  std::optional<std::int64_t> size;      ///< st_size, bytes
   std::optional<std::uint32_t> uid;      ///< owner of the inode
   std::optional<std::uint32_t> device;   ///< of the file system: the kernel's dev_t
   std::optional<std::uint32_t> special;  ///< that a device file stands for: the kernel's dev_t
@@ -74,6 +74,9 @@ class FileTables {
   [[nodiscard]] std::optional<VirtAddr> inode(VirtAddr file) const {
     return reader_.follow(file, inode_);
   }
+  /// The struct inode whose page cache has the file's pages. Of a block device that is the
+  /// device's, of a file on an overlay the one of the file system below that it was found in.
+  [[nodiscard]] std::optional<VirtAddr> cached_inode(VirtAddr file) const;
   /// What belongs to the kind of file: struct socket for sockets ...
   [[nodiscard]] std::optional<VirtAddr> private_data(VirtAddr file) const {
     return reader_.follow(file, private_data_);
@@ -93,6 +96,7 @@ class FileTables {
 
   [[nodiscard]] const Index& index() const;
   void find_tables(Index& index) const;
+  [[nodiscard]] std::optional<VirtAddr> below_overlay(VirtAddr file, VirtAddr super) const;
   void read_table(Index& index, VirtAddr table) const;
   void read_close_on_exec(std::span<Descriptor> found, VirtAddr table, VirtAddr bitmap) const;
 
@@ -101,13 +105,10 @@ class FileTables {
 
   Field<VirtAddr> fdt_, files_, close_on_exec_;
   Field<std::uint32_t> count_;
-  Field<VirtAddr> inode_, private_data_, mount_;
+  Field<VirtAddr> inode_, mapping_, host_, private_data_, mount_;
   Field<std::uint32_t> flags_;
   Field<std::int64_t> position_;
-  Field<std::uint16_t> mode_;
-  Field<std::uint64_t> number_, size_, magic_;
-  Field<std::uint32_t> uid_, special_, device_;
-  Field<VirtAddr> super_;
+  Field<std::uint64_t> magic_;
   Field<std::int32_t> mount_id_;
   std::optional<std::uint64_t> vfsmount_in_mount_;
 

@@ -8,6 +8,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "kernel/linux/file_table.h"
 #include "kernel/linux/linux_kernel.h"
 #include "kernel/linux/live_walk.h"
 
@@ -244,6 +245,11 @@ std::optional<VirtAddr> MemoryMaps::inode(const MemoryArea& area) const {
   if (!path) return reader_.follow(*mapped, file_inode_);
   const auto place = kernel_.paths().at(*path);
   return place ? reader_.follow(place->dentry, dentry_inode_) : std::nullopt;
+}
+
+std::optional<VirtAddr> MemoryMaps::cached_inode(const MemoryArea& area) const {
+  const auto mapped = file(area);
+  return mapped ? kernel_.file_tables().cached_inode(*mapped) : std::nullopt;
 }
 
 std::optional<std::uint64_t> MemoryMaps::inode_number(const MemoryArea& area) const {

@@ -70,6 +70,8 @@ class MemoryMaps {
   [[nodiscard]] std::optional<std::string> file_path(const MemoryArea& area) const;
   /// The inode that /proc/PID/maps shows.
   [[nodiscard]] std::optional<VirtAddr> inode(const MemoryArea& area) const;
+  /// The inode whose page cache has the pages: of a file on an overlay, the one below.
+  [[nodiscard]] std::optional<VirtAddr> cached_inode(const MemoryArea& area) const;
   [[nodiscard]] std::optional<std::uint64_t> inode_number(const MemoryArea& area) const;
   /// "fe:00": major and minor number of the file's file system, as /proc/PID/maps prints them.
   [[nodiscard]] std::optional<std::string> device(const MemoryArea& area) const;

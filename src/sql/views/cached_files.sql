@@ -20,15 +20,15 @@ SELECT f.path, f.size, f.bytes_cached, f.complete, u.tgid, u.task, f.inode, f.de
   f.uid, f.gid, f.mtime, f.deleted, f.virtual_address
 FROM files AS f
 LEFT JOIN (
-  SELECT o.inode_address, t.tgid, t.task
+  SELECT o.cached_inode AS inode, t.tgid, t.task
   FROM task_open_files AS o
   JOIN (SELECT DISTINCT file_table, tgid, leader AS task FROM tasks) AS t ON t.file_table = o.file_table
-  WHERE o.inode_address IS NOT NULL
+  WHERE o.cached_inode IS NOT NULL
   UNION
-  SELECT m.inode_address, t.tgid, t.task
+  SELECT m.cached_inode, t.tgid, t.task
   FROM memory_mappings AS m
   JOIN (SELECT DISTINCT page_table, tgid, leader AS task FROM tasks) AS t ON t.page_table = m.page_table
-  WHERE m.inode_address IS NOT NULL
+  WHERE m.cached_inode IS NOT NULL
 ) AS u
-  ON u.inode_address = f.virtual_address
+  ON u.inode = f.virtual_address
 WHERE f.type IN ('regular', 'block') AND f.bytes_cached > 0;

@@ -96,6 +96,10 @@ const std::vector<Column<Mapping>>& columns() {
       {{"inode_address", Type::pointer,
         "The file's struct inode: virtual_address of files; NULL without a file."},
        read<&MemoryMaps::inode>},
+      {{"cached_inode", Type::pointer,
+        "The struct inode whose page cache has the file's pages: inode_address, but of a file on "
+        "an overlay that of the file below, of a block device the device's. NULL without a file."},
+       read<&MemoryMaps::cached_inode>},
   };
   return list;
 }

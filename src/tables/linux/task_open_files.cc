@@ -92,6 +92,11 @@ const std::vector<Column<OpenFile>>& columns() {
        [](const OpenFile& open, Session&) { return cell(open.table->address); }},
       {{"inode_address", Type::pointer, "The struct inode: virtual_address of files."},
        of_file<&FileTables::inode>},
+      {{"cached_inode", Type::pointer,
+        "The struct inode whose page cache has the file's pages: inode_address, but of a file on "
+        "an overlay that of the file below, of a block device the device's. NULL if there is "
+        "none."},
+       of_file<&FileTables::cached_inode>},
   };
   return list;
 }
