@@ -25,8 +25,8 @@ class Cgroups {
 
   // Nothing: the member cannot be read.
 
-  /// From the root of the hierarchy, with " (deleted)" as /proc/PID/cgroup shows it to a reader in
-  /// the initial cgroup namespace.
+  /// From the root of the hierarchy as /proc/PID/cgroup shows it to a reader in the initial cgroup
+  /// namespace, with " (deleted)" also in hierarchies of version 1.
   [[nodiscard]] std::optional<std::string> path(VirtAddr cgroup) const;
   /// 0 for the unified hierarchy.
   [[nodiscard]] std::optional<std::uint32_t> hierarchy(VirtAddr cgroup) const;

@@ -46,7 +46,7 @@ const std::vector<Column<Membership>>& columns() {
         "unified one."},
        of_cgroup<&Cgroups::controllers>},
       {{"path", Type::text,
-        "From the root of the hierarchy, with ` (deleted)`, as in /proc/PID/cgroup."},
+        "From the root of the hierarchy, with ` (deleted)` for one that was removed."},
        of_cgroup<&Cgroups::path>},
       {{"container_id", Type::text,
         "Identifier of the container, from the path: its last 64 hexadecimal digits in a row, or "
@@ -77,7 +77,10 @@ const Table& cgroups_table() {
   static const DataTable<Membership> table(
       "cgroups",
       "The control groups of every thread, one in each hierarchy, as /proc/PID/cgroup shows them "
-      "to a reader in the initial cgroup namespace.",
+      "to a reader in the initial cgroup namespace. That file leaves out the unified hierarchy "
+      "until somebody has mounted it, shows `/` for exiting threads in hierarchies of version 1, "
+      "and ` (deleted)` in the unified one only; the table has their group, and says of any that "
+      "was removed.",
       400, columns(), open);
   return table;
 }
