@@ -17,33 +17,48 @@ namespace {
 using rapidjson::SizeType;
 using rapidjson::StringBuffer;
 using Utf8Json = rapidjson::Writer<StringBuffer>;
+// RapidJSON 1.1.0 takes characters from here to the space for ones that need no escape where it
+// looks at 16 bytes at a time (writer.h, ScanWriteUnescapedString(): `max(s, 0x19) == 0x19`). ESC
+// is one of them.
+constexpr unsigned char kFirstMissed = 0x1a;
+
 using AsciiJson = rapidjson::Writer<StringBuffer, rapidjson::UTF8<>, rapidjson::ASCII<>>;
 
-/// U+0080 to U+009F: legal in JSON as they are, but a terminal may obey them (U+009B begins an
-/// escape sequence).
-bool has_c1_control(std::string_view text) {
-  for (auto at = text.find('\xc2'); at != std::string_view::npos; at = text.find('\xc2', at + 1)) {
-    if (at + 1 < text.size() && static_cast<unsigned char>(text[at + 1]) < 0xa0) return true;
+/// Whether the text, which is valid UTF-8, has characters that RapidJSON leaves as they are, but a
+/// terminal may obey them (U+009B begins an escape sequence).
+bool steers_terminal(std::string_view text) {
+  while (!text.empty()) {
+    const Character character = first_character(text);
+    if (character.code >= kFirstMissed && output::steers_terminal(character.code)) return true;
+    text.remove_prefix(character.length);
   }
   return false;
 }
 
+/// All of it in ASCII; the library leaves DEL as it is.
+void put_escaped(Utf8Json& json, std::string_view valid) {
+  StringBuffer escaped;
+  AsciiJson(escaped).String(valid.data(), static_cast<SizeType>(valid.size()));
+  std::string text(escaped.GetString(), escaped.GetSize());
+  for (auto at = text.find('\x7f'); at != std::string::npos; at = text.find('\x7f', at)) {
+    text.replace(at, 1, "\\u007F");
+  }
+  json.RawValue(text.data(), text.size(), rapidjson::kStringType);
+}
+
 void put_string(Utf8Json& json, std::string_view text) {
-  const bool is_ascii = std::all_of(text.begin(), text.end(),
-                                    [](char byte) { return static_cast<signed char>(byte) >= 0; });
-  if (is_ascii) {
+  const bool is_harmless = std::all_of(text.begin(), text.end(), [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte < kFirstMissed || (byte >= 0x20 && byte < 0x7f);
+  });
+  if (is_harmless) {
     json.String(text.data(), static_cast<SizeType>(text.size()));
     return;
   }
   const std::string valid = valid_utf8(text);
   const auto size = static_cast<SizeType>(valid.size());
-  if (!has_c1_control(valid)) {
-    json.String(valid.data(), size);
-    return;
-  }
-  StringBuffer escaped;
-  AsciiJson(escaped).String(valid.data(), size);
-  json.RawValue(escaped.GetString(), escaped.GetSize(), rapidjson::kStringType);
+  if (steers_terminal(valid)) return put_escaped(json, valid);
+  json.String(valid.data(), size);
 }
 
 void put_raw_number(Utf8Json& json, std::string_view text) {

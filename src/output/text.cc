@@ -46,8 +46,8 @@ bool turns_direction(char32_t code) {
 
 /// Columns, or -1 for what must not reach a terminal. A Utf8Locale must be in force.
 int width_of(char32_t code) {
-  // Line and paragraph separators, noncharacters and private use are not printable either.
-  if (turns_direction(code) || code == 0x2028 || code == 0x2029) return -1;
+  // Noncharacters and private use are not printable either.
+  if (steers_terminal(code)) return -1;
   return ::wcwidth(static_cast<wchar_t>(code));
 }
 
@@ -71,6 +71,11 @@ std::string escaped(const Character& character, char first_byte) {
 }
 
 }  // namespace
+
+bool steers_terminal(char32_t code) {
+  return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029 ||
+         turns_direction(code);
+}
 
 Character first_character(std::string_view text) {
   const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };

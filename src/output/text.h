@@ -28,6 +28,11 @@ struct Character {
 /// The text with U+FFFD in place of each byte that is not part of a valid UTF-8 character.
 [[nodiscard]] std::string valid_utf8(std::string_view text);
 
+/// Whether a terminal obeys the character instead of showing it, or what is behind it is shown in
+/// another order than it is written: C0 and C1 controls, DEL, separators of lines, marks of
+/// direction.
+[[nodiscard]] bool steers_terminal(char32_t code);
+
 /// The text as one line that a terminal shows and does not obey: control characters, escape
 /// sequences, marks that turn the direction of writing, and bytes that are not UTF-8 become \n,
 /// \x1b, \u202e.

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <rapidjson/document.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -142,6 +143,7 @@ TEST(JsonWriter, HostileTextIsValidJson) {
   bytes += "\xc0\x80";          // overlong
   bytes += "\xf4\x90\x80\x80";  // beyond U+10FFFF
   bytes += "\xc2\x9b";          // CSI
+  bytes += "\xe2\x80\xae";      // U+202E: what follows is shown from right to left
   bytes += "\xf0\x9f\x98\x80";
   const std::string text = write("json", {{"\"\xff", {}}}, {{bytes}});
   rapidjson::Document document;
@@ -150,9 +152,33 @@ TEST(JsonWriter, HostileTextIsValidJson) {
   const auto& value = document[0]["\"\xef\xbf\xbd"];
   const std::string_view read(value.GetString(), value.GetStringLength());
   EXPECT_EQ(read.substr(0, 128), std::string_view(bytes).substr(0, 128)) << "ASCII is exact";
-  EXPECT_TRUE(read.ends_with("\xc2\x9b\xf0\x9f\x98\x80")) << "and so is what is valid";
-  EXPECT_EQ(text.find('\x1b'), std::string::npos);
-  EXPECT_EQ(text.find("\xc2\x9b"), std::string::npos);
+  EXPECT_TRUE(read.ends_with("\xc2\x9b\xe2\x80\xae\xf0\x9f\x98\x80")) << "and so is what is valid";
+  for (const char* const steering : {"\x1b", "\x7f", "\xc2\x9b", "\xe2\x80\xae"}) {
+    EXPECT_EQ(text.find(steering), std::string::npos) << output::terminal_text(steering);
+  }
+}
+
+TEST(JsonWriter, EveryControlIsEscapedWhereverItStands) {
+  for (char control = 0; control < 0x20; ++control) {
+    for (std::size_t at = 0; at < 48; ++at) {
+      std::string text(48, 'x');
+      text[at] = control;
+      const std::string json = write("jsonl", {{"a", {}}}, {{text}});
+      const auto is_control = [](char c) { return c >= 0 && c < 0x20; };
+      EXPECT_EQ(std::count_if(json.begin(), json.end(), is_control), 1)  // the line's end
+          << int{control} << " at " << at;
+      rapidjson::Document document;
+      document.Parse(json.c_str());
+      ASSERT_FALSE(document.HasParseError());
+      const auto& value = document["a"];
+      EXPECT_EQ(std::string(value.GetString(), value.GetStringLength()), text);
+    }
+  }
+}
+
+TEST(JsonWriter, DeleteAloneIsEscaped) {
+  EXPECT_EQ(write("jsonl", {{"a", {}}}, {{std::string("x\x7fy\x7f")}}),
+            "{\"a\":\"x\\u007Fy\\u007F\"}\n");
 }
 
 TEST(JsonWriter, NumbersReadBackExactly) {
