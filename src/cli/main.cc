@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <clocale>
+#include <csignal>
 #include <exception>
 
 #include "cli/command.h"
@@ -36,6 +37,9 @@ void reserve_standard_streams() {
 int main(int argument_count, char** arguments) {
   using namespace engram::cli;
   reserve_standard_streams();
+  // A file that grows beyond the limit of the process is an error like a full disk, and not the end
+  // of the program with half a file left behind.
+  std::signal(SIGXFSZ, SIG_IGN);
   // The line editor needs to know the terminal's encoding.
   std::setlocale(LC_CTYPE, "");
   const Console console = Console::standard();

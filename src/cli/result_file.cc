@@ -22,8 +22,10 @@ Result<void> ResultFile::write(std::string_view text) {
 }
 
 Result<void> ResultFile::flush() {
-  const auto written = file_.write(std::as_bytes(std::span(held_)));
+  if (failure_) return tl::unexpected(*failure_);
+  auto written = file_.write(std::as_bytes(std::span(held_)));
   held_.clear();
+  if (!written) failure_ = written.error();
   return written;
 }
 

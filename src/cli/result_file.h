@@ -5,6 +5,7 @@
 // Where the shell puts results that are not for the terminal: a new file.
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "image/sink.h"
@@ -20,7 +21,7 @@ class ResultFile final : public output::Sink {
 
   Result<void> write(std::string_view text) override;
   Result<void> flush() override;
-  /// What was written is on the disk. Errors: no room.
+  /// What was written is on the disk. Errors: no room, now or in any write before.
   Result<void> finish();
 
  private:
@@ -28,6 +29,7 @@ class ResultFile final : public output::Sink {
 
   image::FileSink file_;
   std::string held_;
+  std::optional<Error> failure_;  ///< of the first write that failed: something is missing
 };
 
 }  // namespace engram::cli
