@@ -54,7 +54,7 @@ std::optional<ChunkHeader> load_header(const FileView& file, FileOffset at, std:
   const auto bytes = file.copy(at, kHeaderSize + kChecksumSize + 5);
   const auto head = load<std::uint32_t>(bytes, 0);
   if (!head) {
-    problem = fmt::format("the file ends at {:#x}", file.size());
+    problem = file.lack(at, sizeof *head);
     return std::nullopt;
   }
   ChunkHeader header{*head & 0xFFU, *head >> 8U, 0};
@@ -90,7 +90,7 @@ std::size_t Chunks::unpack_chunk(FileOffset at, MutableBytes to, std::string& pr
   }
   const MutableBytes content = MutableBytes(buffer).first(header->length);
   if (file_.read(at + kHeaderSize, content) < content.size()) {
-    problem = fmt::format("the file ends at {:#x}", file_.size());
+    problem = file_.lack(at + kHeaderSize, content.size());
     return 0;
   }
   const Codec codec = header->type == kPlain ? Codec::none : Codec::snappy;

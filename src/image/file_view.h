@@ -5,10 +5,13 @@
 // The bytes of an image file as format readers see them: bounds-checked, and safe against a file
 // that shrinks while it is read. They are mapped, or made by a source where they are asked for.
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <type_traits>
 #include <vector>
 
@@ -19,6 +22,15 @@
 #include "mapping/guarded.h"
 
 namespace engram::image {
+
+/// Why a file of `size` bytes does not give `length` of them from `offset` on, for a message.
+inline std::string lack_of(std::uint64_t size, FileOffset offset, std::uint64_t length) {
+  if (offset.value > size || length > size - offset.value) {
+    return fmt::format("the file ends at {:#x}", size);
+  }
+  return fmt::format("the file cannot be read at {:#x} (it was cut, or the disk fails)",
+                     offset.value);
+}
 
 /// Does not own the bytes.
 class FileView {
@@ -45,6 +57,11 @@ class FileView {
     if (source_ != nullptr) return source_->read(from, to.first(there));
     return mapping::guarded_copy(to.first(there),
                                  Bytes(bytes_ + (there > 0 ? from.value : 0), there));
+  }
+
+  /// Why fewer than `length` bytes could be read at `offset`, for a message.
+  [[nodiscard]] std::string lack(FileOffset offset, std::uint64_t length) const {
+    return lack_of(size(), offset, length);
   }
 
   /// A structure, or nothing if the file does not have all of it.

@@ -54,7 +54,11 @@ struct Owner {
     ENGRAM_TRY(auto mapped, mapping::map_whole_file(path));
     const FileView file(mapped.unsafe_exclusive_bytes());
     files.push_back(std::move(mapped));
-    const auto* const format = packed_format_of(file.copy(FileOffset(0), kHeadSize));
+    const auto head = file.copy(FileOffset(0), kHeadSize);
+    if (head.size() < file.available(FileOffset(0), kHeadSize)) {
+      return fail("{}: {}: what it is cannot be told", path, file.lack(FileOffset(head.size()), 1));
+    }
+    const auto* const format = packed_format_of(head);
     if (format == nullptr) return file;
     auto unpacked = PackedFile::open(*format, file, options.go_on);
     if (!unpacked) return fail("{}: {}", path, unpacked.error().text);

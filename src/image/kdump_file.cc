@@ -39,7 +39,7 @@ class Records {
  private:
   bool read_record() {
     const auto record = file_.load<FlatRecord>(at_);
-    if (!record) return cut(fmt::format("the file ends at {:#x}", file_.size()));
+    if (!record) return cut(file_.lack(at_, sizeof *record));
     const std::uint64_t offset = kBigEndian(record->offset);
     const std::uint64_t size = kBigEndian(record->size);
     if (static_cast<std::int64_t>(offset) < 0) return false;  // the record that says the end

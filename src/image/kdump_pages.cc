@@ -161,7 +161,8 @@ std::optional<std::string> FilePages::unpack_page(const PageDescriptor& descript
   std::array<std::byte, kLargestPage> buffer;
   const MutableBytes packed = MutableBytes(buffer).first(size);
   if (file_.read(FileOffset(offset), packed) != size) {
-    return fmt::format("{:#x} bytes at {:#x}: the file ends at {:#x}", size, offset, file_.size());
+    return fmt::format("{:#x} bytes at {:#x}: {}", size, offset,
+                       lack_of(file_.size(), FileOffset(offset), size));
   }
   const auto unpacked = unpack(*codec, packed, to);
   if (!unpacked) {
@@ -175,7 +176,10 @@ std::optional<std::string> FilePages::unpack_page(const PageDescriptor& descript
 std::optional<std::string> FilePages::read(std::uint64_t number, MutableBytes to) const {
   const std::uint64_t at = header_.descriptors.value + number * sizeof(PageDescriptor);
   const auto found = descriptor(number);
-  if (!found) return fmt::format("descriptor at {:#x}: the file ends at {:#x}", at, file_.size());
+  if (!found) {
+    return fmt::format("descriptor at {:#x}: {}", at,
+                       lack_of(file_.size(), FileOffset(at), sizeof(PageDescriptor)));
+  }
   const auto problem = unpack_page(*found, to);
   if (!problem) return std::nullopt;
   return fmt::format("descriptor at {:#x}: {}", at, *problem);

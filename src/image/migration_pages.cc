@@ -227,7 +227,7 @@ std::optional<std::string> RamPages::make(const Run& run, std::uint64_t page,
       std::fill(to.begin(), to.end(), std::byte{});
       return std::nullopt;
   }
-  return fmt::format("the file ends at {:#x}", file_.size());
+  return file_.lack(at, run.stored() == Stored::fill ? 1 : to.size());
 }
 
 std::optional<std::string> RamPages::unpack(FileOffset at, MutableBytes to) const {

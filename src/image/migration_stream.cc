@@ -104,7 +104,9 @@ class Walker {
   }
   bool stop_at_end() {
     stream_.cut = true;
-    return stop("the file ends at {:#x}", file_.size());
+    const bool is_there = cursor_.at_end() || cursor_.peek();
+    return is_there ? stop("the file ends at {:#x}", file_.size())
+                    : stop("{}", file_.lack(cursor_.at(), 1));
   }
 
   /// Errors: a page size that is not read.

@@ -72,7 +72,7 @@ class Unpacker {
   void refill() {
     const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(in_.size(), end_ - at_));
     const std::size_t got = file_.read(at_, in_.first(wanted));
-    cut_ = got < wanted;
+    cut_ = cut_ || got < wanted;
     at_ = at_ + got;
     if (cut_) end_ = at_;
     rest_ = in_.first(got);
