@@ -302,7 +302,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=SECONDS, help="that all tables of a copy have")
     arguments = parser.parse_args()
     wrong, outcomes = 0, []
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(prefix="engram-mutations-") as name:
         folder = pathlib.Path(name)
         target = original(arguments, folder)
         queries = target.queries()
