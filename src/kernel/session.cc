@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/session.h"
 
+#include <fmt/core.h>
+
 #include <utility>
 
 #include "kernel/foreign.h"
@@ -33,13 +35,6 @@ void Session::look_for_kernel() {
     }
     return;
   }
-  if (const auto foreign = foreign_kernel(image_.facts())) {
-    const auto problem = fail("{}", *foreign);
-    kernel_ = problem;
-    windows_ = problem;
-    diagnostics_.add(Level::error, "kernel", *foreign);
-    return;
-  }
   const auto look_for_windows = [&](windows::Search search) {
     windows_ = WindowsKernel::find(image_, diagnostics_, search, symbols_ ? &*symbols_ : nullptr);
     if (windows_)
@@ -47,6 +42,16 @@ void Session::look_for_kernel() {
           fail("this is about Linux, and the image holds Windows (build {})", (*windows_)->build());
     return windows_.has_value();
   };
+  if (const auto foreign = foreign_kernel(image_.facts())) {
+    const bool may_be_windows = !image_.is_live() && !image_.facts().vmcoreinfo;
+    if (may_be_windows && look_for_windows(windows::Search::all)) return;
+    const auto text =
+        may_be_windows ? fmt::format("{}; {}", *foreign, windows_.error().text) : *foreign;
+    kernel_ = fail("{}", text);
+    windows_ = fail("{}", text);
+    diagnostics_.add(Level::error, "kernel", text);
+    return;
+  }
   const auto look_for_linux = [&](Effort effort) {
     kernel_ = LinuxKernel::find(image_, diagnostics_, effort, options_.cache_folder);
     if (!kernel_) return false;

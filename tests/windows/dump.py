@@ -208,6 +208,38 @@ def write_raw(guest, file):
             file.write(guest.physical.page(frame))
 
 
+def write_lime(guest, file):
+    for first, count in runs_of(frame for frame in guest.physical.frames if frame not in guest.withheld):
+        file.write(struct.pack("<IIQQ8x", 0x4C694D45, 1, first * PAGE, (first + count) * PAGE - 1))
+        for frame in range(first, first + count):
+            file.write(guest.physical.page(frame))
+
+
+ELF_MACHINES = {0x8664: 62, 0xAA64: 183, 0x14C: 3}
+
+
+def write_elf(guest, file, is_named=True):
+    """A core file without notes; its header names the processor or not."""
+    runs = runs_of(frame for frame in guest.physical.frames if frame not in guest.withheld)
+    machine = ELF_MACHINES[guest.MACHINE] if is_named else 0
+    file.write(b"\x7fELF\2\1\1".ljust(16, b"\0") +
+               struct.pack("<HHIQQQIHHHHHH", 4, machine, 1, 0, 64, 0, 0, 64, 56, len(runs), 0, 0, 0))
+    at = PAGE
+    for first, count in runs:
+        size = count * PAGE
+        file.write(struct.pack("<IIQQQQQQ", 1, 7, at, 0, first * PAGE, size, size, 0))
+        at += size
+    file.seek(PAGE)
+    for first, count in runs:
+        for frame in range(first, first + count):
+            file.write(guest.physical.page(frame))
+
+
+# How memory is written without a crash header.
+CONTAINERS = {"raw": write_raw, "lime": write_lime, "elf": write_elf,
+              "core": lambda guest, file: write_elf(guest, file, False)}
+
+
 def _put(offset, layout, *values):
     def change(data):
         struct.pack_into("<" + layout, data, offset, *values)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes synthetic Windows machines as dumps, each with what is true of it beside.
 
-generate.py FOLDER [--build 19041] [--types 1,5,raw] [--encoded]
+generate.py FOLDER [--build 19041] [--types 1,5,raw,lime,elf] [--encoded]
 """
 import argparse
 import json
@@ -11,7 +11,6 @@ import pathlib
 
 import arm64
 import dump
-import arm64
 from guest import Guest
 
 
@@ -22,10 +21,10 @@ def write(folder, build, kinds, encoded=False):
     (folder / "truth.json").write_text(json.dumps(truth, indent=1), encoding="utf-8")
     files = {}
     for kind in kinds:
-        files[kind] = folder / f"{build}-{kind}.{'raw' if kind == 'raw' else 'dmp'}"
+        files[kind] = folder / f"{build}-{kind}.{kind if kind in dump.CONTAINERS else 'dmp'}"
         with files[kind].open("wb") as file:
-            if kind == "raw":
-                dump.write_raw(guest, file)
+            if kind in dump.CONTAINERS:
+                dump.CONTAINERS[kind](guest, file)
             else:
                 file.write(dump.dump(guest, kind))
     return guest, files
@@ -39,7 +38,7 @@ def main():
     parser.add_argument("--encoded", action="store_true", help="the debugger's block as it is before a crash")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    kinds = [kind if kind == "raw" else int(kind) for kind in options.types.split(",")]
+    kinds = [kind if kind in dump.CONTAINERS else int(kind) for kind in options.types.split(",")]
     write(options.folder, options.build, kinds, options.encoded)
 
 

@@ -101,6 +101,7 @@ class Guest:
         self.shared_frame = self.kernel.frame_of(SHARED_DATA)
         put = lambda offset, layout, *values: self.kernel.write_all(SHARED_DATA + offset, layout, *values)
         put(0x14, "IiI", (EPOCH + 9000) & 0xFFFF_FFFF, EPOCH >> 32, EPOCH >> 32)
+        put(0x2C, "HH", *([self.MACHINE] * 2 if build.number >= 10240 else (0, 0)))
         put(0x30, "520s", "C:\\Windows".encode("utf-16-le"))
         major, minor = build.version
         put(0x260, "IIBxxxII", build.number if major >= 10 else 0, 1, 1, major, minor)

@@ -158,6 +158,9 @@ class PaeSpace(Space):
     def __init__(self, physical):
         self.physical, self.kernel, self.where = physical, self, {}
         self.root = physical.take()
+        for quarter in range(4):  # all four tables are mapped from 0xC0600000 on
+            entry = self.table_entry(self.table(quarter << 30, 2), 0)
+            self.put(self.table(3 << 30, 2), quarter, entry)
 
     def offset(self, table):
         return self.ROOT_AT if table == self.root else 0
@@ -183,9 +186,12 @@ class NarrowSpace(Space):
     FIRST_KERNEL_BIT = 31
     ADDRESS = 0xFFFF_F000
 
+    SELF_MAP = 0x300
+
     def __init__(self, physical):
         self.physical, self.kernel, self.where = physical, self, {}
         self.root = physical.take()
+        self.put(self.root, self.SELF_MAP, self.table_entry(self.root, 0))
 
     @staticmethod
     def page_entry(frame, flags):

@@ -61,7 +61,7 @@ def content(engram, folder):
             image = Image(engram, path)
             for table, told in TOLD.items():
                 truth = guest.truth["processes" if table == "tasks" else table]
-                if table == "registers" and path.suffix == ".raw":
+                if table == "registers" and path.suffix != ".dmp":
                     truth = [row for row in truth if row["source"] != "header"]
                 # 32-bit modules hang in what is not known; so does when a thread began.
                 truth = [row for row in truth if not row.get("wow64") or table != "process_modules"]

@@ -15,6 +15,7 @@ windows.py --engram PROGRAM damage                      headers that are damaged
 windows.py --engram PROGRAM structures                  lists and trees that are damaged
 windows.py --engram PROGRAM symbols BUILD               structures from files of symbols
 windows.py --engram PROGRAM content                     structures of a build that is not known
+windows.py --engram PROGRAM not_windows                 what is said where there is no root
 windows.py --engram PROGRAM symbol_files                files of symbols that are wrong
 """
 import argparse
@@ -30,7 +31,7 @@ import dump
 import generate
 from conversions import converted
 from damaged import structures
-from guest import Guest
+from guest import SHARED_DATA, Guest
 from guest32 import Guest32
 from memory import PAGE
 from program import QUERIES, Failed, Image, check_tables, check_translations, check_virtual_bytes, compare, registers_query
@@ -39,7 +40,7 @@ from symbol_checks import content, symbol_files, symbols
 
 
 def tables(engram, folder, build, encoded):
-    guest, files = generate.write(folder, build, (*dump.TYPES, "raw"), encoded)
+    guest, files = generate.write(folder, build, (*dump.TYPES, *dump.CONTAINERS), encoded)
     for path in files.values():
         check_tables(Image(engram, path), guest)
         path.unlink()
@@ -53,11 +54,16 @@ def translations(engram, folder):
 
 
 def arm64_machine(engram, folder):
-    guest, files = generate.write(folder, arm64.BUILD, dump.TYPES)
+    guest, files = generate.write(folder, arm64.BUILD, (*dump.TYPES, *dump.CONTAINERS))
     for path in files.values():
         check_tables(Image(engram, path), guest)
         check_virtual_bytes(Image(engram, path), guest, guest.module_list, 3 * PAGE)
     check_translations(Image(engram, files[1]), guest)
+    # Tables of arm64 look like those of x86-64: without KUSER_SHARED_DATA's word the kernel's header decides.
+    guest.kernel.write_all(SHARED_DATA + 0x2C, "I", 0)
+    with files["raw"].open("wb") as file:
+        dump.write_raw(guest, file)
+    check_tables(Image(engram, files["raw"]), guest)
     if "handle tables is not known" not in (text := Image(engram, files[1]).error("SELECT * FROM handles")):
         raise Failed(f"handles: {text}")
     # An older build, of which no public source tells where the members are.
@@ -72,30 +78,56 @@ def arm64_machine(engram, folder):
         raise Failed(f"another layout: {text}")
 
 
+def check_x86(image, guest):
+    """Of a crash dump, or of memory alone."""
+    name, pae = image.path.name, guest.pae
+    for table in ("drivers", "unloaded_drivers"):
+        compare(f"{name}: {table}", image.query(QUERIES[table]), guest.truth[table])
+    row, = image.query("SELECT operating_system, architecture, page_table_levels, kernel_base FROM image_info")
+    compare(f"{name}: image_info", [row], [{"operating_system": "windows", "architecture": "x86",
+                                            "page_table_levels": 3 if pae else 2,
+                                            "kernel_base": guest.truth["drivers"][0]["base_address"]}])
+    row, = image.query("SELECT arch, build, system_version, system_root FROM os_version")
+    compare(f"{name}: os_version", [row], [{"arch": "x86", "build": 7601, "system_root": "C:\\Windows",
+                                            "system_version": "7601.synthetic32"}])
+    check_translations(image, guest)
+    check_virtual_bytes(image, guest, guest.module_list, 3 * PAGE)
+    for table in ("processes", "threads", "tasks", "memory_mappings", "process_modules"):
+        if "EPROCESS and ETHREAD of x86" not in (text := image.error(f"SELECT * FROM {table}")):
+            raise Failed(f"{name}: {table}: {text}")
+
+
 def x86(engram, folder):
     for pae in (True, False):
         guest = Guest32(pae)
         path = folder / f"x86-{'pae' if pae else 'narrow'}.dmp"
         path.write_bytes(dump.dump32(guest))
         image = Image(engram, path)
-        for table in ("drivers", "unloaded_drivers"):
-            compare(f"{path.name}: {table}", image.query(QUERIES[table]), guest.truth[table])
+        check_x86(image, guest)
         compare(f"{path.name}: registers", image.query(registers_query(guest)), guest.truth["registers"])
         row, = image.query("SELECT machine, build, pae, bugcheck_code, exception_code, up_time FROM crash_dump")
         facts = {**dump.facts(guest), "build": guest.build, "pae": int(pae)}
         compare(f"{path.name}: crash_dump", [row], [facts])
-        row, = image.query("SELECT operating_system, architecture, page_table_levels, kernel_base FROM image_info")
-        compare(f"{path.name}: image_info", [row], [{"operating_system": "windows", "architecture": "x86",
-                                                     "page_table_levels": 3 if pae else 2,
-                                                     "kernel_base": guest.truth["drivers"][0]["base_address"]}])
-        row, = image.query("SELECT arch, build, system_version, system_root FROM os_version")
-        compare(f"{path.name}: os_version", [row], [{"arch": "x86", "build": 7601, "system_root": "C:\\Windows",
-                                                     "system_version": "7601.synthetic32"}])
-        check_translations(image, guest)
-        check_virtual_bytes(image, guest, guest.module_list, 3 * PAGE)
-        for table in ("processes", "threads", "tasks", "memory_mappings", "process_modules"):
-            if "EPROCESS and ETHREAD of x86" not in (text := image.error(f"SELECT * FROM {table}")):
-                raise Failed(f"{path.name}: {table}: {text}")
+        for kind, write in dump.CONTAINERS.items():
+            path = folder / f"x86.{kind}"
+            with path.open("wb") as file:
+                write(guest, file)
+            check_x86(Image(engram, path), guest)
+            path.unlink()
+
+
+def not_windows(engram, folder):
+    """Memory without a root, and with one that leads nowhere: the error says what was looked for."""
+    path = folder / "none.raw"
+    for kind, text in (("raw", "x86_64 at 0xfffff78000000000, arm64 at 0xfffff78000000000, x86 with PAE at 0xffdf0000"),
+                       ("elf", "looked for: x86 with PAE at 0xffdf0000, x86 without PAE at 0xffdf0000")):
+        for pae in (True, False):
+            guest = Guest32(pae)
+            guest.kernel.write_all(0xFFDF_0030, "I", 0)  # KUSER_SHARED_DATA without the system's folder
+            with path.open("wb") as file:
+                dump.CONTAINERS[kind](guest, file)
+            if text not in (said := Image(engram, path).error("SELECT * FROM drivers")):
+                raise Failed(f"{kind}: {said}")
 
 
 def systems(engram, folder):
@@ -140,7 +172,7 @@ def damage(engram, folder):
 
 CHECKS = {"arm64": arm64_machine, "x86": x86, "translations": translations, "systems": systems, "triage": triage,
           "secondary": secondary, "converted": converted, "damage": damage, "structures": structures, "content": content,
-          "symbol_files": symbol_files}
+          "symbol_files": symbol_files, "not_windows": not_windows}
 
 
 def main():

@@ -39,6 +39,17 @@ std::optional<ContextAmd64> context_of_first_cpu(const image::Facts& facts,
   return std::nullopt;
 }
 
+std::vector<std::byte> arm64_context_of_first_cpu(const std::vector<ProcessorState>& states) {
+  for (const auto& state : states) {
+    if (state.cpu != 0U || !state.arm64) continue;
+    constexpr std::size_t kSize = 0x390;
+    std::vector<std::byte> bytes(kSize);  // the registers of the FPU are not known
+    std::memcpy(bytes.data(), &*state.arm64, sizeof *state.arm64);
+    return bytes;
+  }
+  return {};
+}
+
 void add_processors(WindowsKernel& kernel, CrashHeader& crash) {
   const auto states = kernel.processors().states();
   if (!states) return;
@@ -50,8 +61,24 @@ void add_processors(WindowsKernel& kernel, CrashHeader& crash) {
     if (!numbers.empty()) crash.processors = static_cast<std::uint32_t>(numbers.size());
   }
   if (!crash.context.empty()) return;
-  if (const auto context = context_of_first_cpu(kernel.image().facts(), *states))
+  if (const auto context = context_of_first_cpu(kernel.image().facts(), *states)) {
     crash.context = to_bytes(*context);
+  } else {
+    crash.context = arm64_context_of_first_cpu(*states);
+  }
+}
+
+std::uint32_t machine_of(Architecture architecture) {
+  switch (architecture) {
+    case Architecture::arm64:
+      return image::kMachineArm64;
+    case Architecture::x86:
+      return image::kMachineI386;
+    case Architecture::x86_64:
+    case Architecture::unknown:
+      break;
+  }
+  return image::kMachineAmd64;
 }
 
 template <class T>
@@ -67,7 +94,10 @@ std::optional<VirtAddr> optional(const Result<VirtAddr>& found) {
 
 CrashHeader complete_crash_header(WindowsKernel& kernel) {
   CrashHeader crash = kernel.image().facts().crash.value_or(CrashHeader());
-  if (crash.machine == 0) crash.machine = image::kMachineAmd64;
+  if (crash.machine == 0) {
+    crash.machine = machine_of(kernel.space().mode().architecture);
+    crash.is_64_bit = kernel.is_64_bit();
+  }
   if (kernel.build() != 0) complete(crash.build, std::optional(kernel.build()));
   complete(crash.directory_table_base, std::optional(kernel.map().root.value));
   complete(crash.loaded_modules, optional(kernel.module_head()));

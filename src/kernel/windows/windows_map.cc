@@ -5,8 +5,10 @@
 #include <fmt/core.h>
 
 #include <array>
+#include <span>
 
 #include "kernel/windows/unicode.h"
+#include "paging/self_map.h"
 
 namespace engram::kernel::windows {
 namespace {
@@ -22,51 +24,19 @@ constexpr std::uint64_t kSmallestKernel = 64 * kKiB;
 // Of mapped memory that is searched for the kernel image: tables may map a page any number of
 // times.
 constexpr std::uint64_t kMostPages = 16 * kGiB / kPageSize;
-constexpr std::uint64_t kEntrySize = 8;
-constexpr std::uint64_t kSharedDataSlot = 0x1EF;  // of the root: the slot of SharedData::kAddress
-constexpr std::uint64_t kAddressMask = 0x000f'ffff'ffff'f000ULL;
-constexpr std::uint64_t kPresent = 1;
+// Of memory that is searched for a root: the boot loader puts that of System low; images of other
+// machines are not to be read as a whole for each kind of root.
+constexpr std::uint64_t kQuick = 16 * kMiB, kMostOfOthers = 4 * kGiB;
 constexpr std::uint32_t kNewestMajor = 10;
+constexpr unsigned kPaeLevels = 3;
 
 /// KSYSTEM_TIME: the low half, the high half, and that again.
 std::uint64_t system_time(Bytes page, std::uint64_t at) {
   return std::uint64_t{*load<std::uint32_t>(page, at + 4)} << 32 | *load<std::uint32_t>(page, at);
 }
 
-/// Whether the page at the root that is mapped in this slot of the root is the root itself. Windows
-/// maps its page tables in this way, and processors need a root that does so for nothing.
-bool maps_itself(const guest::Memory& memory, PhysAddr root) {
-  std::array<std::uint64_t, 256> kernel_half;
-  if (!memory
-           .read(root + kernel_half.size() * kEntrySize,
-                 std::as_writable_bytes(std::span(kernel_half)))
-           .complete()) {
-    return false;
-  }
-  for (const std::uint64_t entry : kernel_half) {
-    if ((entry & kPresent) != 0 && (entry & kAddressMask) == root.value) return true;
-  }
-  return false;
-}
-
-std::optional<PhysAddr> search_root(const guest::Memory& memory, const Mode& mode, PhysAddr last) {
-  if (mode.architecture != Architecture::x86_64) return std::nullopt;
-  for (const guest::Region& region : memory.regions()) {
-    if (!region.is_stored()) continue;
-    const std::uint64_t before = -region.start.value & kPageMask;
-    for (std::uint64_t offset = before; offset < region.size; offset += kPageSize) {
-      const PhysAddr frame = region.start + offset;
-      if (frame > last) return std::nullopt;
-      const auto word = memory.load_word(frame + kSharedDataSlot * kEntrySize);
-      if (!word || (*word & kPresent) == 0 || !maps_itself(memory, frame)) continue;
-      if (read_shared_data(AddressSpace(memory, mode, frame, false))) return frame;
-    }
-  }
-  return std::nullopt;
-}
-
 bool is_kernel_name(const std::string& pdb) {
-  return pdb.starts_with("ntkrnl") || pdb.starts_with("ntoskrnl");
+  return pdb.starts_with("ntkr") || pdb.starts_with("ntoskrnl");  // ntkrpamp: with PAE
 }
 
 /// The image whose symbols are in a file with a name that kernels have.
@@ -97,10 +67,37 @@ std::optional<ProgramImage> listed_kernel(const AddressSpace& space, VirtAddr li
   return image && image->size >= kSmallestKernel ? image : std::nullopt;
 }
 
+std::uint16_t machine_of(const Mode& mode) {
+  switch (mode.architecture) {
+    case Architecture::x86:
+      return image::kMachineI386;
+    case Architecture::arm64:
+      return image::kMachineArm64;
+    case Architecture::x86_64:
+    case Architecture::unknown:
+      break;
+  }
+  return image::kMachineAmd64;
+}
+
+/// Whether the space leads to KUSER_SHARED_DATA of the machine that its mode is for: tables of
+/// arm64 can be read as those of x86-64, and the other way round. Where the page does not say
+/// it, the header of the kernel image does.
+bool is_of_machine(const AddressSpace& space) {
+  const auto shared = read_shared_data(space);
+  if (!shared) return false;
+  const std::uint16_t machine = machine_of(space.mode());
+  if (shared->first_machine != 0)
+    return shared->first_machine <= machine && machine <= shared->last_machine;
+  const auto kernel = search_kernel(space);
+  return !kernel || kernel->machine == machine;
+}
+
 struct Candidate {
   PhysAddr root;
   std::string how;
   bool is_named = true;
+  Mode mode = {};
 };
 
 std::vector<Candidate> named_roots(const image::Facts& facts) {
@@ -123,14 +120,15 @@ bool is_windows(const AddressSpace& space, const image::Facts& facts) {
   return listed_kernel(space, *facts.crash->loaded_modules).has_value();
 }
 
-std::optional<Candidate> find_root(const image::Image& image, const Mode& mode,
-                                   Diagnostics& diagnostics, Search search) {
-  const auto& memory = image.memory();
-  for (auto& candidate : named_roots(image.facts())) {
-    const AddressSpace space(memory, mode, candidate.root, false);
+std::optional<Candidate> named_root(const image::Image& image, const Mode& mode,
+                                    Diagnostics& diagnostics) {
+  const auto& facts = image.facts();
+  for (auto& candidate : named_roots(facts)) {
+    const AddressSpace space(image.memory(), mode, candidate.root, false);
     candidate.root = space.root();  // without flags
-    if (is_windows(space, image.facts())) return std::move(candidate);
-    if (search == Search::quick) continue;
+    candidate.mode = mode;
+    if (is_windows(space, facts)) return std::move(candidate);
+    if (!facts.crash) continue;  // it need not be Windows
     const auto shared = space.translate(SharedData::address(mode));
     diagnostics.add(
         Level::warning, "windows",
@@ -138,28 +136,67 @@ std::optional<Candidate> find_root(const image::Image& image, const Mode& mode,
                     candidate.root.value,
                     shared ? "what is there is another page" : paging::to_string(shared.error())));
   }
-  const PhysAddr last(search == Search::quick ? 16 * kMiB - 1 : ~std::uint64_t{0});
-  const auto found = search_root(memory, mode, last);
+  return std::nullopt;
+}
+
+std::optional<Candidate> find_root(const image::Image& image, std::span<const Mode> modes,
+                                   Diagnostics& diagnostics, Search search) {
+  std::vector<paging::SelfMapped> kinds;
+  for (const Mode& mode : modes) {
+    if (auto named = named_root(image, mode, diagnostics)) return named;
+    const bool is_usual = mode.architecture == Architecture::x86_64;
+    const std::uint64_t most = search == Search::quick ? kQuick
+                               : is_usual              ? ~std::uint64_t{0}
+                                                       : kMostOfOthers;
+    kinds.push_back({mode, SharedData::address(mode), most});
+  }
+  const auto is_right = [&](const paging::FoundRoot& found) {
+    return is_of_machine(AddressSpace(image.memory(), found.mode, found.root, false));
+  };
+  const auto found = paging::find_self_mapped_root(image.memory(), kinds, is_right);
   if (!found) return std::nullopt;
-  return Candidate{*found, "search: a root that maps itself and KUSER_SHARED_DATA", false};
+  return Candidate{found->root, "search: a root that maps itself and KUSER_SHARED_DATA", false,
+                   found->mode};
+}
+
+std::string to_string(const Mode& mode) {
+  if (mode.architecture != Architecture::x86)
+    return std::string(engram::to_string(mode.architecture));
+  return mode.levels == kPaeLevels ? "x86 with PAE" : "x86 without PAE";
+}
+
+/// What was looked for: each kind of root with the address that it must lead to.
+std::string wanted(std::span<const Mode> modes) {
+  std::string text;
+  for (const Mode& mode : modes) {
+    text += fmt::format("{}{} at {:#x}", text.empty() ? "" : ", ", to_string(mode),
+                        SharedData::address(mode).value);
+  }
+  return text;
 }
 
 }  // namespace
 
-Mode windows_mode(const image::Facts& facts) {
-  constexpr unsigned kPae = 3, kNoPae = 2;
+std::vector<Mode> windows_modes(const image::Facts& facts) {
+  constexpr unsigned kLevels = 4, kNoPaeLevels = 2;
+  constexpr auto kSoftware = paging::Software::windows;
+  const Mode usual{Architecture::x86_64, kLevels, kSoftware};
+  const Mode arm64{Architecture::arm64, kLevels, kSoftware};
+  const Mode pae{Architecture::x86, kPaeLevels, kSoftware};
+  const Mode narrow{Architecture::x86, kNoPaeLevels, kSoftware};
   switch (facts.architecture) {
     case Architecture::x86:
-      return {Architecture::x86,
-              facts.crash && facts.crash->pae == std::optional(false) ? kNoPae : kPae,
-              paging::Software::windows};
+      if (facts.crash) return {facts.crash->pae == std::optional(false) ? narrow : pae};
+      return {pae, narrow};
     case Architecture::arm64:
-      return {Architecture::arm64, 4, paging::Software::windows};
+      return {arm64};
     case Architecture::x86_64:
+      if (facts.crash) return {usual};
+      return {usual, pae, narrow};  // headers of such a processor stand before 32-bit systems, too
     case Architecture::unknown:
       break;
   }
-  return {Architecture::x86_64, 4, paging::Software::windows};
+  return {usual, arm64, pae, narrow};
 }
 
 Result<VirtAddr, paging::Fault> load_pointer(const AddressSpace& space, VirtAddr at) {
@@ -180,6 +217,8 @@ std::optional<SharedData> read_shared_data(const AddressSpace& space) {
   data.system_time = system_time(page, 0x14);
   data.build = *load<std::uint32_t>(page, 0x260) & 0xFFFF;
   data.product_type = *load<std::uint32_t>(page, 0x264);
+  data.first_machine = *load<std::uint16_t>(page, 0x2C);  // ImageNumberLow, ImageNumberHigh
+  data.last_machine = *load<std::uint16_t>(page, 0x2E);
   data.major_version = *load<std::uint32_t>(page, 0x26C);
   data.minor_version = *load<std::uint32_t>(page, 0x270);
   data.suite_mask = *load<std::uint32_t>(page, 0x2D0);
@@ -194,17 +233,16 @@ std::optional<SharedData> read_shared_data(const AddressSpace& space) {
 Result<WindowsMap> find_windows_map(const image::Image& image, Diagnostics& diagnostics,
                                     Search search) {
   const auto& facts = image.facts();
-  const Mode mode = windows_mode(facts);
-  const auto candidate = find_root(image, mode, diagnostics, search);
+  const auto modes = windows_modes(facts);
+  const auto candidate = find_root(image, modes, diagnostics, search);
   if (!candidate) {
     return fail(
-        "windows: no root of page tables leads to KUSER_SHARED_DATA at {:#x} ({} tried by "
-        "name{})",
-        SharedData::address(mode).value, named_roots(facts).size(),
-        mode.architecture == Architecture::x86_64
-            ? ", then each page"
-            : fmt::format("; on {} none is searched", to_string(mode.architecture)));
+        "windows: no root of page tables leads to KUSER_SHARED_DATA (looked for: {}; {} tried by "
+        "name, then each page of {})",
+        wanted(modes), named_roots(facts).size(),
+        search == Search::quick ? "the first 16 MiB" : "memory, of others than x86_64 up to 4 GiB");
   }
+  const Mode mode = candidate->mode;
   WindowsMap map{candidate->root,     mode,         candidate->how,
                  candidate->is_named, std::nullopt, std::nullopt};
   const AddressSpace space(image.memory(), mode, map.root);

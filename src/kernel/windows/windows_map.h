@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/diagnostics.h"
 #include "base/result.h"
@@ -16,8 +17,9 @@
 
 namespace engram::kernel::windows {
 
-/// How a Windows machine is paged. A dump says which machine it is; all else is taken for x86-64.
-[[nodiscard]] paging::Mode windows_mode(const image::Facts& facts);
+/// How a Windows machine of this image may be paged, the likeliest first. A crash dump says it; of
+/// others the header may say which processor it is, and of raw memory nothing is known.
+[[nodiscard]] std::vector<paging::Mode> windows_modes(const image::Facts& facts);
 
 /// Bytes of a pointer.
 [[nodiscard]] constexpr std::uint64_t pointer_size(const paging::Mode& mode) {
@@ -38,6 +40,8 @@ struct SharedData {
   std::uint32_t major_version = 0, minor_version = 0;
   std::uint32_t build = 0;  ///< 0 before Windows 10
   std::uint32_t product_type = 0, suite_mask = 0;
+  /// Machines whose programs run here, as program images name them; 0: it does not say.
+  std::uint16_t first_machine = 0, last_machine = 0;
   std::string system_root;           ///< "C:\Windows"
   std::uint64_t system_time = 0;     ///< 100 ns since 1601
   std::uint64_t interrupt_time = 0;  ///< 100 ns since boot
@@ -61,9 +65,9 @@ enum class Search : std::uint8_t {
   quick,  ///< the first 16 MiB, where the boot loader puts that of System, and no complaints
 };
 
-/// The root: what the crash header says, what the CPUs had loaded, else (on x86-64) a page that
-/// looks like one and leads to KUSER_SHARED_DATA. Errors: none was found; the text says what was
-/// tried.
+/// The root: what the crash header says, what the CPUs had loaded, else a page that looks like one
+/// and leads to KUSER_SHARED_DATA. Of machines other than x86-64 no more than 4 GiB of memory are
+/// looked at. Errors: none was found; the text says what was tried.
 Result<WindowsMap> find_windows_map(const image::Image& image, Diagnostics& diagnostics,
                                     Search search);
 

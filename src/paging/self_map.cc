@@ -1,0 +1,146 @@
+// SPDX-FileCopyrightText: engram contributors
+// SPDX-License-Identifier: Apache-2.0
+#include "paging/self_map.h"
+
+#include <array>
+#include <vector>
+
+#include "paging/format.h"
+
+namespace engram::paging {
+namespace {
+
+constexpr unsigned kPaeLevels = 3;
+constexpr std::uint64_t kPaeEntries = 4;
+constexpr std::uint64_t kPaeRootSize = kPaeEntries * sizeof(std::uint64_t);
+
+using PaeTables = std::array<PhysAddr, kPaeEntries>;
+
+bool is_table_at(const Entry& entry, PhysAddr where) {
+  return entry.kind == Entry::Kind::table && entry.physical == where;
+}
+
+class Search {
+ public:
+  Search(const guest::Memory& memory, const SelfMapped& kind,
+         const std::function<bool(const FoundRoot&)>& accept)
+      : memory_(memory),
+        mode_(kind.mode),
+        format_(*find_format(kind.mode)),
+        known_(kind.known),
+        left_(kind.most_bytes / kPageSize),
+        accept_(accept) {}
+
+  /// False when enough frames were looked at.
+  [[nodiscard]] bool goes_on(PhysAddr frame) {
+    if (left_ == 0 || frame.value > format_.root_mask) return false;
+    --left_;
+    return true;
+  }
+
+  [[nodiscard]] std::optional<FoundRoot> root_at(PhysAddr frame) {
+    if (is_pae()) return pae_root_of(frame);
+    // One word decides for nearly every frame.
+    const auto word = format_.load_entry(memory_, format_.entry_at(frame, known_, format_.levels));
+    if (!word || *word == 0) return std::nullopt;
+    const Entry::Kind kind = format_.decode(*word, format_.levels).kind;
+    if (kind != Entry::Kind::table && kind != Entry::Kind::page) return std::nullopt;
+    return maps_itself(frame) ? accepted(frame) : std::nullopt;
+  }
+
+ private:
+  [[nodiscard]] bool is_pae() const {
+    return mode_.architecture == Architecture::x86 && mode_.levels == kPaeLevels;
+  }
+
+  [[nodiscard]] std::optional<FoundRoot> accepted(PhysAddr root) const {
+    const FoundRoot found{mode_, root};
+    return accept_(found) ? std::optional(found) : std::nullopt;
+  }
+
+  [[nodiscard]] bool maps_itself(PhysAddr frame) const {
+    const std::uint64_t size = format_.entry_size();
+    for (std::uint64_t at = kPageSize / 2; at < kPageSize; at += size) {
+      const auto word = format_.load_entry(memory_, frame + at);
+      if (word && *word != 0 && is_table_at(format_.decode(*word, format_.levels), frame))
+        return true;
+    }
+    return false;
+  }
+
+  /// What the first four entries of a table lead to, if the last of these leads to the table.
+  [[nodiscard]] std::optional<PaeTables> tables_of(PhysAddr frame) const {
+    PaeTables tables;
+    for (std::uint64_t i = kPaeEntries; i-- > 0;) {
+      const auto word = memory_.load_word(frame + i * sizeof(std::uint64_t));
+      if (!word || *word == 0) return std::nullopt;
+      const Entry entry = format_.decode(*word, kPaeLevels - 1);
+      if (entry.kind != Entry::Kind::table) return std::nullopt;
+      if (i == kPaeEntries - 1 && entry.physical != frame) return std::nullopt;
+      tables[i] = entry.physical;
+    }
+    return tables;
+  }
+
+  [[nodiscard]] bool is_pae_root(PhysAddr at, const PaeTables& tables) const {
+    for (std::uint64_t i = kPaeEntries; i-- > 0;) {
+      const auto word = memory_.load_word(at + i * sizeof(std::uint64_t));
+      if (!word || !is_table_at(format_.decode(*word, kPaeLevels), tables[i])) return false;
+    }
+    return true;
+  }
+
+  /// The root of 32 bytes that leads to the same tables may be anywhere below 4 GiB.
+  [[nodiscard]] std::optional<FoundRoot> pae_root_of(PhysAddr frame) {
+    const auto tables = tables_of(frame);
+    if (!tables || tables_seen_ == kMostTables) return std::nullopt;
+    ++tables_seen_;
+    for (const guest::Region& region : memory_.regions()) {
+      if (!region.is_stored() || region.start.value > format_.root_mask) continue;
+      const std::uint64_t before = -region.start.value % kPaeRootSize;
+      for (std::uint64_t at = before; at + kPaeRootSize <= region.size; at += kPaeRootSize) {
+        const PhysAddr root = region.start + at;
+        if (root.value > format_.root_mask) break;
+        if (!is_pae_root(root, *tables)) continue;
+        if (auto found = accepted(root)) return found;
+      }
+    }
+    return std::nullopt;
+  }
+
+  const guest::Memory& memory_;
+  Mode mode_;
+  const Format& format_;
+  VirtAddr known_;
+  std::uint64_t left_;
+  unsigned tables_seen_ = 0;
+  const std::function<bool(const FoundRoot&)>& accept_;
+};
+
+}  // namespace
+
+std::optional<FoundRoot> find_self_mapped_root(
+    const guest::Memory& memory, std::span<const SelfMapped> kinds,
+    const std::function<bool(const FoundRoot&)>& accept) {
+  std::vector<Search> searches;
+  for (const SelfMapped& kind : kinds) {
+    if (find_format(kind.mode) != nullptr) searches.emplace_back(memory, kind, accept);
+  }
+  for (const guest::Region& region : memory.regions()) {
+    if (!region.is_stored()) continue;                             // a root is not all zeros
+    const std::uint64_t before = -region.start.value & kPageMask;  // bytes up to the first frame
+    for (std::uint64_t offset = before; offset < region.size; offset += kPageSize) {
+      const PhysAddr frame = region.start + offset;
+      bool goes_on = false;
+      for (Search& search : searches) {
+        if (!search.goes_on(frame)) continue;
+        goes_on = true;
+        if (auto found = search.root_at(frame)) return found;
+      }
+      if (!goes_on) return std::nullopt;
+    }
+  }
+  return std::nullopt;
+}
+
+}  // namespace engram::paging
