@@ -56,6 +56,31 @@ BUILDS["26100-arm64"] = _build(
 BUILDS[22621] = types.SimpleNamespace(**{**vars(BUILDS[22000]), "number": 22621})
 
 
+# 32-bit ones.
+_X86_KTHREAD = {"initial_stack": 0x20, "stack_base": 0x28, "kernel_stack": 0x48, "apc_process": 0x80, "teb": 0xA8,
+                "state": 0x90, "kthread_links": 0x1D4, "wait_reason": 0x18B}
+X86_BUILDS = {build.number: build for build in (
+    _build(7601, kdbg_size=0x340, process_size=0x2C0, pid=0xB4, links=0xB8, create=0xA0, exit=0xA8, parent=0x140, peb=0x1A8,
+           name=0x16C, threads=0x188, vads=0x278, handles=0xF4, token=0xF8, section_base=0x12C,
+           thread_size=0x2B8, cid=0x22C, thread_links=0x268, start=0x218, win32_start=0x260, thread_create=0x200,
+           processor_state=0x18, context_frame=0, prcb_context=0x3618, version=(6, 1), driver_time=0x44,
+           initial_stack=0x28, stack_base=0x190, kernel_stack=0x30, apc_process=0x50, teb=0x88, state=0x68,
+           kthread_links=0x1E0, wait_reason=0x187,
+           vad_flags=(20, 24, 31), vad_flags_at=0x14, vad_file=(0x24, 0x24), table_code=0x0, key=(0x28, 0x2C)),
+    _build(19041, kdbg_size=0x380, process_size=0x4C0, pid=0xE4, links=0xE8, create=0x100, exit=0x388, parent=0x170,
+           peb=0x17C, name=0x1AC, threads=0x1D0, vads=0x350, handles=0x18C, token=0x12C, section_base=0x160,
+           thread_size=0x4E0, cid=0x2AC, thread_links=0x2E4, start=0x298, win32_start=0x2DC, thread_create=0x280,
+           processor_state=0x18, context_frame=0, prcb_context=0x4168, version=(10, 0), driver_time=0x58,
+           vad_flags=(4, 7, 20), vad_flags_at=0x1C, vad_file=(0x2C, 0x20), table_code=0x8, key=(0x24, 0x28), **_X86_KTHREAD),
+)}
+X86_BUILDS[30123] = types.SimpleNamespace(**{
+    **vars(X86_BUILDS[19041]), "number": 30123, "process_size": 0x4E0, "thread_size": 0x508, "pid": 0xF4, "links": 0xF8,
+    "create": 0x110, "exit": 0x3A8, "parent": 0x1A0, "peb": 0x18C, "name": 0x1D4, "threads": 0x210, "vads": 0x370,
+    "handles": 0x198, "token": 0x14C, "section_base": 0x178, "cid": 0x2C4, "thread_links": 0x304, "start": 0x2B0,
+    "win32_start": 0x2FC, "thread_create": 0x298, "prcb_context": 0x4268, "vad_flags": (3, 8, 22), "vad_file": (0x34, 0x28),
+    "vad_flags_at": 0x20, "table_code": 0x10, "key": (0x30, 0x34)})
+
+
 def unknown():
     """A build that no table has: each member of EPROCESS and ETHREAD is elsewhere, and some are in another order."""
     build = {**vars(BUILDS[26100]), "number": 30123, "process_size": 0x8A8, "thread_size": 0x958}

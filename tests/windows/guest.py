@@ -58,6 +58,7 @@ def pe_header(pdb, guid, age, size, machine=0x8664):
 
 class Guest:
     MACHINE, MACHINE_NAME, ARCHITECTURE = 0x8664, "AMD64", "x86_64"
+    WIDTH = 8  # bytes of a pointer
     SPACE = Space
     SPECIAL_ROOT_BITS = 2  # of DirectoryTableBase: no part of the address
 

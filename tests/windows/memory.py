@@ -155,9 +155,12 @@ class PaeSpace(Space):
     FIRST_KERNEL_BIT = 31
     ROOT_AT = 0x20  # in its page: a root is 32 bytes
 
-    def __init__(self, physical):
-        self.physical, self.kernel, self.where = physical, self, {}
+    def __init__(self, physical, kernel=None):
+        self.physical, self.kernel, self.where = physical, kernel or self, {}
         self.root = physical.take()
+        if kernel:  # the third table is the same, the last one has others in its first entries
+            self.put(self.root, 2, self.table_entry(kernel.table(2 << 30, 2), 0))
+            physical.page(self.table(3 << 30, 2))[:] = physical.page(kernel.table(3 << 30, 2))
         for quarter in range(4):  # all four tables are mapped from 0xC0600000 on
             entry = self.table_entry(self.table(quarter << 30, 2), 0)
             self.put(self.table(3 << 30, 2), quarter, entry)
@@ -188,9 +191,14 @@ class NarrowSpace(Space):
 
     SELF_MAP = 0x300
 
-    def __init__(self, physical):
-        self.physical, self.kernel, self.where = physical, self, {}
+    def __init__(self, physical, kernel=None):
+        self.physical, self.kernel, self.where = physical, kernel or self, {}
         self.root = physical.take()
+        if kernel:
+            physical.page(self.root)[2048:] = physical.page(kernel.root)[2048:]
+        else:
+            for slot in range(0x200, 0x228):  # what later processes must share
+                self.put(self.root, slot, self.table_entry(physical.take(), 0))
         self.put(self.root, self.SELF_MAP, self.table_entry(self.root, 0))
 
     @staticmethod

@@ -81,30 +81,29 @@ def arm64_machine(engram, folder):
 def check_x86(image, guest):
     """Of a crash dump, or of memory alone."""
     name, pae = image.path.name, guest.pae
-    for table in ("drivers", "unloaded_drivers"):
-        compare(f"{name}: {table}", image.query(QUERIES[table]), guest.truth[table])
+    for table, sql in {**QUERIES, "registers": registers_query(guest)}.items():
+        truth = guest.truth["processes" if table == "tasks" else table]
+        if table == "registers" and image.path.suffix != ".dmp":
+            truth = [row for row in truth if row["source"] != "header"]
+        compare(f"{name}: {table}", image.query(sql), truth)
     row, = image.query("SELECT operating_system, architecture, page_table_levels, kernel_base FROM image_info")
     compare(f"{name}: image_info", [row], [{"operating_system": "windows", "architecture": "x86",
                                             "page_table_levels": 3 if pae else 2,
                                             "kernel_base": guest.truth["drivers"][0]["base_address"]}])
     row, = image.query("SELECT arch, build, system_version, system_root FROM os_version")
-    compare(f"{name}: os_version", [row], [{"arch": "x86", "build": 7601, "system_root": "C:\\Windows",
-                                            "system_version": "7601.synthetic32"}])
+    compare(f"{name}: os_version", [row], [{"arch": "x86", "build": guest.build, "system_root": "C:\\Windows",
+                                            "system_version": f"{guest.build}.synthetic32"}])
     check_translations(image, guest)
     check_virtual_bytes(image, guest, guest.module_list, 3 * PAGE)
-    for table in ("processes", "threads", "tasks", "memory_mappings", "process_modules"):
-        if "EPROCESS and ETHREAD of x86" not in (text := image.error(f"SELECT * FROM {table}")):
-            raise Failed(f"{name}: {table}: {text}")
 
 
 def x86(engram, folder):
-    for pae in (True, False):
-        guest = Guest32(pae)
+    for build, pae in ((7601, True), (7601, False), (19041, True)):
+        guest = Guest32(pae, build)
         path = folder / f"x86-{'pae' if pae else 'narrow'}.dmp"
         path.write_bytes(dump.dump32(guest))
         image = Image(engram, path)
         check_x86(image, guest)
-        compare(f"{path.name}: registers", image.query(registers_query(guest)), guest.truth["registers"])
         row, = image.query("SELECT machine, build, pae, bugcheck_code, exception_code, up_time FROM crash_dump")
         facts = {**dump.facts(guest), "build": guest.build, "pae": int(pae)}
         compare(f"{path.name}: crash_dump", [row], [facts])

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <unordered_set>
 
+#include "kernel/windows/kernel_values.h"
+#include "kernel/windows/lists.h"
 #include "kernel/windows/unicode.h"
 
 namespace engram::kernel::windows {
@@ -16,14 +18,10 @@ namespace {
 constexpr std::size_t kMostAreas = 1U << 20U;
 constexpr std::size_t kDeepest = 128;  // a balanced tree of kMostAreas nodes has 30 levels
 
-// From a descriptor to the file that it maps, the same since Windows 7 (public symbols).
-const Field<VirtAddr> kSubsection{"MMVAD.Subsection", 0x48};
-const Field<VirtAddr> kControlArea{"SUBSECTION.ControlArea", 0};
-const Field<std::uint64_t> kFilePointer{"CONTROL_AREA.FilePointer", 0x40};
-constexpr std::uint64_t kReferenceBits = 0xF;  // EX_FAST_REF
+// Of the file that a descriptor maps, the same since Windows 7 (public symbols).
 const Field<std::uint16_t> kFileType{"FILE_OBJECT.Type", 0};
 constexpr std::uint16_t kFileObject = 5;  // IO_TYPE_FILE
-constexpr std::uint64_t kFileName = 0x58;
+constexpr std::uint64_t kFileName = 0x58, kFileName32 = 0x30;
 
 // Page numbers of an address of 57 bits.
 constexpr std::uint64_t kHighestPage = (1ULL << 45) - 1;
@@ -130,11 +128,15 @@ std::vector<Area> Areas::of(VirtAddr process) const {
 
 std::optional<std::string> Areas::file_name(const Area& area) const {
   if (area.is_private) return std::nullopt;  // a MMVAD_SHORT ends before Subsection
-  const auto subsection = reader_.follow(area.address, kSubsection);
-  const auto control = subsection ? reader_.follow(*subsection, kControlArea) : std::nullopt;
-  const auto pointer = control ? reader_.get(*control, kFilePointer) : std::nullopt;
-  if (!pointer || (*pointer & ~kReferenceBits) == 0) return std::nullopt;
-  const VirtAddr file(*pointer & ~kReferenceBits);
+  const auto architecture = reader_.space().mode().architecture;
+  const bool is_64_bit = pointer_size(architecture) == sizeof(std::uint64_t);
+  const std::uint64_t bits = reference_bits(architecture);
+  const auto subsection = reader_.follow(area.address, at_.subsection);
+  const auto control =
+      subsection ? pointer_at(reader_, *subsection, "SUBSECTION.ControlArea") : std::nullopt;
+  const auto pointer = control ? reader_.get(*control, at_.file_pointer) : std::nullopt;
+  if (!pointer || (*pointer & ~bits) == 0) return std::nullopt;
+  const VirtAddr file(*pointer & ~bits);
   const auto type = reader_.get(file, kFileType);
   if (!type) return std::nullopt;
   if (*type != kFileObject) {
@@ -143,7 +145,8 @@ std::optional<std::string> Areas::file_name(const Area& area) const {
         fmt::format("an object of type {}, {} (FILE_OBJECT) expected", *type, kFileObject));
     return std::nullopt;
   }
-  return unicode_string(reader_, file + kFileName, "FILE_OBJECT.FileName");
+  return unicode_string(reader_, file + (is_64_bit ? kFileName : kFileName32),
+                        "FILE_OBJECT.FileName", is_64_bit);
 }
 
 }  // namespace engram::kernel::windows

@@ -25,10 +25,6 @@ std::uint64_t pointer_mask(const paging::AddressSpace& space) {
   return pointer_size(space.mode()) == 4 ? 0xFFFF'FFFF : ~std::uint64_t{0};
 }
 
-bool is_kernel_pointer(std::uint64_t value, std::uint64_t mask) {
-  return mask == ~std::uint64_t{0} ? value >= 0xFFFF'8000'0000'0000 : (value & mask) >= 0x8000'0000;
-}
-
 std::uint64_t tag_and_size(std::uint32_t size) {
   return std::uint64_t{size} << 32 | kTag;
 }
@@ -64,7 +60,7 @@ std::optional<Code> find_code(std::uint64_t tag_word, std::uint64_t base_word, V
 bool is_plausible(Bytes block, std::uint64_t mask) {
   const auto is_pointer = [&](std::size_t at) {
     const auto value = load<std::uint64_t>(block, at);
-    return value && is_kernel_pointer(*value, mask);
+    return value && is_kernel_address(*value & mask, mask >> 32U == 0 ? 4 : 8);
   };
   return is_pointer(DebuggerData::kKernBase) && is_pointer(DebuggerData::kPsLoadedModuleList) &&
          is_pointer(DebuggerData::kPsActiveProcessHead);

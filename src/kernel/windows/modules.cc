@@ -4,9 +4,7 @@
 
 #include <fmt/core.h>
 
-#include <unordered_set>
-
-#include "kernel/linux/containers.h"
+#include "kernel/windows/lists.h"
 #include "kernel/windows/processes.h"
 #include "kernel/windows/unicode.h"
 
@@ -50,6 +48,7 @@ constexpr std::uint64_t kInLoadOrder32 = 0xC;
 const Field<std::uint16_t> kLoadCount32{"KLDR_DATA_TABLE_ENTRY.LoadCount", 0x38};
 const Field<std::uint16_t> kLoadCount{"KLDR_DATA_TABLE_ENTRY.LoadCount", 0x6C};
 const Field<std::uint32_t> kUserTimestamp{"LDR_DATA_TABLE_ENTRY.TimeDateStamp", 0x80};
+const Field<std::uint32_t> kUserTimestamp32{"LDR_DATA_TABLE_ENTRY.TimeDateStamp", 0x44};
 
 // MmUnloadedDrivers: an array of 50 (MI_UNLOADED_DRIVERS); MmLastUnloadedDriver counts all that
 // were ever unloaded, modulo 50.
@@ -101,23 +100,6 @@ std::vector<UnloadedDriver> read_unloaded(const Reader& reader, VirtAddr table) 
   return drivers;
 }
 
-/// A list of 32-bit links: as walk_list().
-std::vector<VirtAddr> walk_list32(const Reader& reader, VirtAddr head, std::string_view what) {
-  const Field<VirtAddr> next{std::string(what), 0, 4};
-  std::vector<VirtAddr> entries;
-  std::unordered_set<std::uint64_t> seen;
-  for (auto node = reader.follow(head, next); node && *node != head;
-       node = reader.follow(*node, next)) {
-    if (entries.size() == kMostModules || !seen.insert(node->value).second) {
-      reader.report(what, *node,
-                    fmt::format("the list does not end after {} entries", entries.size()));
-      break;
-    }
-    entries.push_back(*node);
-  }
-  return entries;
-}
-
 }  // namespace
 
 std::vector<LoadedModule> drivers_of(const image::TriageDump& dump) {
@@ -148,18 +130,13 @@ Result<std::vector<LoadedModule>> Modules::drivers() const {
   if (const auto first = load_pointer(reader.space(), head); !first)
     return fail("drivers: PsLoadedModuleList: {}", paging::to_string(first.error()));
   const auto structures = kernel_.structures();
+  const EntryLayout& at = kernel_.is_64_bit() ? entry64() : entry32();
+  const auto& count_at = kernel_.is_64_bit() ? kLoadCount : kLoadCount32;
   std::vector<LoadedModule> modules;
-  if (!kernel_.is_64_bit()) {
-    for (const VirtAddr entry : walk_list32(reader, head, "PsLoadedModuleList")) {
-      modules.push_back(read_module(reader, entry, entry32()));
-      modules.back().is_wow64 = false;
-      modules.back().load_count = reader.get(entry, kLoadCount32);
-    }
-    return modules;
-  }
-  for (const VirtAddr entry : walk_list(reader, head, 0, "PsLoadedModuleList", kMostModules)) {
-    auto module = read_module(reader, entry, entry64());
-    module.load_count = reader.get(entry, kLoadCount);
+  for (const VirtAddr entry : walk_links(reader, head, 0, "PsLoadedModuleList", kMostModules)) {
+    auto module = read_module(reader, entry, at);
+    module.is_wow64 = false;
+    module.load_count = reader.get(entry, count_at);
     if (structures) module.timestamp = reader.get(entry, (*structures)->driver_timestamp);
     modules.push_back(std::move(module));
   }
@@ -174,17 +151,20 @@ std::vector<LoadedModule> Modules::of(VirtAddr process) const {
   if (!root || !peb) return modules;
   const paging::AddressSpace space = kernel_.space_at(*root);
   const Reader reader(space, kernel_.reader().diagnostics(), kernel_.reader().is_live());
-  if (const auto ldr = reader.follow(*peb, kLdr)) {
-    for (const VirtAddr entry : walk_list(reader, *ldr + kInLoadOrder, 0,
-                                          "PEB_LDR_DATA.InLoadOrderModuleList", kMostModules)) {
-      modules.push_back(read_module(reader, entry, entry64()));
-      modules.back().timestamp = reader.get(entry, kUserTimestamp);
+  const bool is_64_bit = kernel_.is_64_bit();
+  if (const auto ldr = reader.follow(*peb, is_64_bit ? kLdr : kLdr32)) {
+    for (const VirtAddr entry :
+         walk_links(reader, *ldr + (is_64_bit ? kInLoadOrder : kInLoadOrder32), 0,
+                    "PEB_LDR_DATA.InLoadOrderModuleList", kMostModules)) {
+      modules.push_back(read_module(reader, entry, is_64_bit ? entry64() : entry32()));
+      modules.back().is_wow64 = false;
+      modules.back().timestamp = reader.get(entry, is_64_bit ? kUserTimestamp : kUserTimestamp32);
     }
   }
   const auto peb32 = processes.peb32(process);
   if (const auto ldr = peb32 ? reader.follow(*peb32, kLdr32) : std::nullopt) {
-    for (const VirtAddr entry :
-         walk_list32(reader, *ldr + kInLoadOrder32, "PEB_LDR_DATA32.InLoadOrderModuleList")) {
+    for (const VirtAddr entry : walk_list32(reader, *ldr + kInLoadOrder32, 0,
+                                            "PEB_LDR_DATA32.InLoadOrderModuleList", kMostModules)) {
       modules.push_back(read_module(reader, entry, entry32()));
     }
   }

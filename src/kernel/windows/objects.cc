@@ -7,36 +7,63 @@
 #include <algorithm>
 #include <vector>
 
-#include "kernel/linux/containers.h"
+#include "kernel/windows/lists.h"
 #include "kernel/windows/processes.h"
 #include "kernel/windows/threads.h"
 #include "kernel/windows/unicode.h"
 
 namespace engram::kernel::windows {
+
+// The same in all public symbols from build 7601 to 22000, and of 32-bit machines from 7600 to
+// 19041. What may stand before an OBJECT_HEADER does so in the order of the bits of InfoMask, the
+// lowest nearest to it.
+struct ObjectOffsets {
+  Field<std::uint8_t> type_index, info_mask;
+  std::uint64_t creator_info_size, name_info_size, name_in_info;
+  std::uint64_t type_name;
+  Field<std::uint8_t> index;
+  Field<VirtAddr> device;
+  std::uint64_t file_name;
+  Field<VirtAddr> key_control_block;
+  Field<std::uint16_t> key_name_length;
+  std::uint64_t key_name;
+};
+
 namespace {
 
-// The same in all public symbols from build 7601 to 22000. What may stand before an OBJECT_HEADER
-// does so in the order of the bits of InfoMask, the lowest nearest to it.
-const Field<std::uint8_t> kTypeIndex{"OBJECT_HEADER.TypeIndex", 0x18};
-const Field<std::uint8_t> kInfoMask{"OBJECT_HEADER.InfoMask", 0x1A};
 constexpr std::uint8_t kHasCreatorInfo = 1, kHasNameInfo = 2;
-constexpr std::uint64_t kCreatorInfoSize = 0x20, kNameInfoSize = 0x20;
-const Field<VirtAddr> kDirectory{"OBJECT_HEADER_NAME_INFO.Directory", 0};
-constexpr std::uint64_t kNameInInfo = 8;
-
-constexpr std::uint64_t kTypeName = 0x10;
-const Field<std::uint8_t> kIndex{"OBJECT_TYPE.Index", 0x28};
 constexpr unsigned kFirstType = 2, kTypes = 256;  // ObTypeIndexTable
 constexpr std::size_t kLongestTypeName = 64;
-
-const Field<VirtAddr> kDevice{"FILE_OBJECT.DeviceObject", 0x8};
-constexpr std::uint64_t kFileName = 0x58;
-
-const Field<VirtAddr> kKeyControlBlock{"CM_KEY_BODY.KeyControlBlock", 0x8};
 const Field<std::uint32_t> kKeyNameFlags{"CM_NAME_CONTROL_BLOCK.Compressed", 0};
-const Field<std::uint16_t> kKeyNameLength{"CM_NAME_CONTROL_BLOCK.NameLength", 0x18};
-constexpr std::uint64_t kKeyName = 0x1A;
 constexpr std::size_t kLongestKeyName = 512;  // bytes: 256 characters
+
+const ObjectOffsets& offsets_of(bool is_64_bit) {
+  static const ObjectOffsets wide{{"OBJECT_HEADER.TypeIndex", 0x18},
+                                  {"OBJECT_HEADER.InfoMask", 0x1A},
+                                  0x20,
+                                  0x20,
+                                  8,
+                                  0x10,
+                                  {"OBJECT_TYPE.Index", 0x28},
+                                  {"FILE_OBJECT.DeviceObject", 0x8},
+                                  0x58,
+                                  {"CM_KEY_BODY.KeyControlBlock", 0x8},
+                                  {"CM_NAME_CONTROL_BLOCK.NameLength", 0x18},
+                                  0x1A};
+  static const ObjectOffsets narrow{{"OBJECT_HEADER.TypeIndex", 0xC},
+                                    {"OBJECT_HEADER.InfoMask", 0xE},
+                                    0x10,
+                                    0x10,
+                                    4,
+                                    0x8,
+                                    {"OBJECT_TYPE.Index", 0x14},
+                                    {"FILE_OBJECT.DeviceObject", 0x4, 4},
+                                    0x30,
+                                    {"CM_KEY_BODY.KeyControlBlock", 0x4, 4},
+                                    {"CM_NAME_CONTROL_BLOCK.NameLength", 0xC},
+                                    0xE};
+  return is_64_bit ? wide : narrow;
+}
 
 constexpr std::size_t kDeepest = 512;  // that is how deep registry keys may lie in each other
 constexpr std::string_view kEndless = "it lies in itself, or too deep";
@@ -50,7 +77,8 @@ std::string joined(const std::vector<std::string>& from_the_last) {
 
 }  // namespace
 
-Objects::Objects(WindowsKernel& kernel) : kernel_(kernel), reader_(kernel.reader()) {
+Objects::Objects(WindowsKernel& kernel)
+    : kernel_(kernel), reader_(kernel.reader()), offsets_(offsets_of(kernel.is_64_bit())) {
   const auto structures = kernel.structures();
   if (!structures) return;
   at_ = (*structures)->object;
@@ -58,9 +86,13 @@ Objects::Objects(WindowsKernel& kernel) : kernel_(kernel), reader_(kernel.reader
   find_cookie();
 }
 
+VirtAddr Objects::header_of(VirtAddr object) const {
+  return object - object_header_size(pointer_size(kernel_.space().mode()));
+}
+
 void Objects::take_type(VirtAddr type) {
-  const auto index = reader_.get(type, kIndex);
-  auto name = unicode_string(reader_, type + kTypeName, "OBJECT_TYPE.Name");
+  const auto index = reader_.get(type, offsets_.index);
+  auto name = unicode_string(reader_, type + offsets_.type_name, "OBJECT_TYPE.Name", is_64_bit());
   if (!index || !name) return;
   if (*index < kFirstType || name->empty() || name->size() > kLongestTypeName || types_[*index]) {
     reader_.report("OBJECT_TYPE", type,
@@ -74,8 +106,8 @@ void Objects::take_type(VirtAddr type) {
 void Objects::find_types() {
   if (const auto table = kernel_.symbol("ObTypeIndexTable")) {
     for (unsigned index = kFirstType; index < kTypes; ++index) {
-      const auto type =
-          reader_.pointer_at(*table + index * sizeof(std::uint64_t), "ObTypeIndexTable");
+      const auto type = pointer_at(reader_, *table + index * pointer_size(kernel_.space().mode()),
+                                   "ObTypeIndexTable");
       if (!type || !*type) break;
       take_type(*type);
     }
@@ -85,7 +117,7 @@ void Objects::find_types() {
   const auto& block = kernel_.debugger_data();
   const auto variable = block ? block->pointer(DebuggerData::kObpTypeObjectType) : std::nullopt;
   const auto type_of_types =
-      variable ? reader_.pointer_at(*variable, "ObpTypeObjectType") : std::nullopt;
+      variable ? pointer_at(reader_, *variable, "ObpTypeObjectType") : std::nullopt;
   if (!type_of_types || !*type_of_types) {
     reader_.diagnostics().add(Level::warning, "objects",
                               "types of objects are not known: neither symbols nor KDBG say where "
@@ -94,8 +126,9 @@ void Objects::find_types() {
   }
   // OBJECT_TYPE.TypeList leads through the OBJECT_HEADER_CREATOR_INFO of each object of the type.
   for (const VirtAddr info :
-       walk_list(reader_, *type_of_types, 0, "OBJECT_TYPE.TypeList", kTypes)) {
-    take_type(info + kCreatorInfoSize + kObjectHeaderSize);
+       walk_links(reader_, *type_of_types, 0, "OBJECT_TYPE.TypeList", kTypes)) {
+    take_type(info + offsets_.creator_info_size +
+              object_header_size(pointer_size(kernel_.space().mode())));
   }
 }
 
@@ -108,8 +141,8 @@ std::optional<unsigned> Objects::process_type() const {
 
 /// What TypeIndex would be without the cookie.
 std::optional<std::uint8_t> Objects::stored_type(VirtAddr object) const {
-  const VirtAddr header = object - kObjectHeaderSize;
-  const auto stored = reader_.get(header, kTypeIndex);
+  const VirtAddr header = header_of(object);
+  const auto stored = reader_.get(header, offsets_.type_index);
   if (!stored || !at_.has_cookie) return stored;
   return static_cast<std::uint8_t>(*stored ^ header.value >> 8U);
 }
@@ -155,22 +188,24 @@ const ObjectType* Objects::type_of(VirtAddr object) const {
 }
 
 std::optional<VirtAddr> Objects::name_info(VirtAddr object) const {
-  const VirtAddr header = object - kObjectHeaderSize;
-  const auto mask = reader_.get(header, kInfoMask);
+  const VirtAddr header = header_of(object);
+  const auto mask = reader_.get(header, offsets_.info_mask);
   if (!mask || (*mask & kHasNameInfo) == 0) return std::nullopt;
-  return header - kNameInfoSize - ((*mask & kHasCreatorInfo) != 0 ? kCreatorInfoSize : 0);
+  return header - offsets_.name_info_size -
+         ((*mask & kHasCreatorInfo) != 0 ? offsets_.creator_info_size : 0);
 }
 
 std::optional<std::string> Objects::path_of(VirtAddr object) const {
   std::vector<std::string> parts;
   while (parts.size() < kDeepest) {
     const auto info = name_info(object);
-    auto name = info ? unicode_string(reader_, *info + kNameInInfo, "OBJECT_HEADER_NAME_INFO.Name")
+    auto name = info ? unicode_string(reader_, *info + offsets_.name_in_info,
+                                      "OBJECT_HEADER_NAME_INFO.Name", is_64_bit())
                      : std::nullopt;
     if (!name || name->empty()) return std::nullopt;  // of it, or of a directory above it
     if (*name == "\\") return parts.empty() ? "\\" : joined(parts);  // the root
     parts.push_back(std::move(*name));
-    const auto directory = reader_.get(*info, kDirectory);
+    const auto directory = pointer_at(reader_, *info, "OBJECT_HEADER_NAME_INFO.Directory");
     if (!directory) return std::nullopt;
     if (!*directory) break;
     object = *directory;
@@ -183,8 +218,9 @@ std::optional<std::string> Objects::path_of(VirtAddr object) const {
 }
 
 std::optional<std::string> Objects::file_name(VirtAddr file) const {
-  const auto device = reader_.get(file, kDevice);
-  const auto name = unicode_string(reader_, file + kFileName, "FILE_OBJECT.FileName");
+  const auto device = reader_.get(file, offsets_.device);
+  const auto name =
+      unicode_string(reader_, file + offsets_.file_name, "FILE_OBJECT.FileName", is_64_bit());
   if (!device || !name) return std::nullopt;
   if (!*device) return name->empty() ? std::nullopt : name;
   const auto volume = path_of(*device);
@@ -194,7 +230,7 @@ std::optional<std::string> Objects::file_name(VirtAddr file) const {
 
 std::optional<std::string> Objects::key_name(VirtAddr block) const {
   const auto flags = reader_.get(block, kKeyNameFlags);
-  const auto length = reader_.get(block, kKeyNameLength);
+  const auto length = reader_.get(block, offsets_.key_name_length);
   if (!flags || !length) return std::nullopt;
   if (*length > kLongestKeyName) {
     reader_.report("CM_NAME_CONTROL_BLOCK.NameLength", block,
@@ -202,7 +238,7 @@ std::optional<std::string> Objects::key_name(VirtAddr block) const {
     return std::nullopt;
   }
   std::vector<std::byte> bytes(*length);
-  if (const auto read = reader_.space().read_exact(block + kKeyName, bytes); !read) {
+  if (const auto read = reader_.space().read_exact(block + offsets_.key_name, bytes); !read) {
     reader_.report("CM_NAME_CONTROL_BLOCK.Name", block, paging::to_string(read.error()));
     return std::nullopt;
   }
@@ -215,7 +251,7 @@ std::optional<std::string> Objects::key_name(VirtAddr block) const {
 
 std::optional<std::string> Objects::key_path(VirtAddr key) const {
   std::vector<std::string> parts;
-  auto block = reader_.follow(key, kKeyControlBlock);
+  auto block = reader_.follow(key, offsets_.key_control_block);
   while (block && parts.size() < kDeepest) {
     const auto name_block = reader_.follow(*block, at_.key_name);
     auto name = name_block ? key_name(*name_block) : std::nullopt;

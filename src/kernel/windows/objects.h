@@ -13,8 +13,12 @@
 
 namespace engram::kernel::windows {
 
-/// The OBJECT_HEADER before an object has this many bytes.
-inline constexpr std::uint64_t kObjectHeaderSize = 0x30;
+/// Bytes of the OBJECT_HEADER before an object, where pointers have so many.
+[[nodiscard]] constexpr std::uint64_t object_header_size(std::uint64_t pointer_size) {
+  return pointer_size == sizeof(std::uint64_t) ? 0x30 : 0x18;
+}
+
+struct ObjectOffsets;  // objects.cc
 
 /// An OBJECT_TYPE.
 struct ObjectType {
@@ -39,6 +43,8 @@ class Objects {
   [[nodiscard]] std::optional<std::string> path_of(VirtAddr object) const;
 
  private:
+  [[nodiscard]] bool is_64_bit() const { return kernel_.is_64_bit(); }
+  [[nodiscard]] VirtAddr header_of(VirtAddr object) const;
   void take_type(VirtAddr type);
   void find_types();
   void find_cookie();
@@ -51,6 +57,7 @@ class Objects {
 
   WindowsKernel& kernel_;
   const Reader& reader_;
+  const ObjectOffsets& offsets_;
   ObjectLayout at_;
   std::array<std::optional<ObjectType>, 256> types_;  ///< by OBJECT_TYPE.Index
   std::optional<std::uint8_t> cookie_;                ///< 0 if there is none

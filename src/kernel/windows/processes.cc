@@ -4,27 +4,36 @@
 
 #include <fmt/core.h>
 
-#include "kernel/linux/containers.h"
+#include "kernel/windows/lists.h"
 #include "kernel/windows/unicode.h"
 
 namespace engram::kernel::windows {
 namespace {
 
 constexpr std::size_t kMostProcesses = 1U << 16U;
-constexpr std::uint64_t kRootMask = 0x000f'ffff'ffff'f000ULL;
-constexpr std::uint64_t kReferenceBits = 0xF;  // EX_FAST_REF
 constexpr std::uint64_t kSecondsTo1970 = 11'644'473'600;
 constexpr std::uint64_t kTicksPerSecond = 10'000'000;
 
-// PEB and RTL_USER_PROCESS_PARAMETERS, the same since Windows Vista (winternl.h, public symbols).
-const Field<VirtAddr> kParameters{"PEB.ProcessParameters", 0x20};
-constexpr std::uint64_t kCurrentDirectory = 0x38, kImagePathName = 0x60, kCommandLine = 0x70;
-const Field<VirtAddr> kEnvironment{"RTL_USER_PROCESS_PARAMETERS.Environment", 0x80};
 constexpr std::size_t kLongestEnvironment = 256 * kKiB;
 
-std::optional<PhysAddr> root_of(std::optional<std::uint64_t> value) {
-  if (!value || (*value & kRootMask) == 0) return std::nullopt;
-  return PhysAddr(*value & kRootMask);
+// PEB and RTL_USER_PROCESS_PARAMETERS, the same since Windows Vista (winternl.h, public symbols).
+struct ParametersLayout {
+  Field<VirtAddr> parameters, environment;
+  std::uint64_t current_directory, image_path, command_line;
+};
+
+const ParametersLayout& parameters_of(bool is_64_bit) {
+  static const ParametersLayout wide{{"PEB.ProcessParameters", 0x20},
+                                     {"RTL_USER_PROCESS_PARAMETERS.Environment", 0x80},
+                                     0x38,
+                                     0x60,
+                                     0x70};
+  static const ParametersLayout narrow{{"PEB.ProcessParameters", 0x10, 4},
+                                       {"RTL_USER_PROCESS_PARAMETERS.Environment", 0x48, 4},
+                                       0x24,
+                                       0x38,
+                                       0x40};
+  return is_64_bit ? wide : narrow;
 }
 
 /// Texts up to the empty one; what cannot be read ends the last one.
@@ -51,7 +60,8 @@ Result<std::vector<VirtAddr>> walk_processes(WindowsKernel& kernel) {
     return std::vector{*small->process};
   }
   ENGRAM_TRY(const auto head, kernel.process_head());
-  return walk_list(kernel.reader(), head, at->process_links, "PsActiveProcessHead", kMostProcesses);
+  return walk_links(kernel.reader(), head, at->process_links, "PsActiveProcessHead",
+                    kMostProcesses);
 }
 
 }  // namespace
@@ -90,8 +100,21 @@ std::optional<VirtAddr> Processes::peb32(VirtAddr process) const {
 
 std::optional<VirtAddr> Processes::token(VirtAddr process) const {
   const auto value = reader_.get(process, at_.token);
-  if (!value || (*value & ~kReferenceBits) == 0) return std::nullopt;
-  return VirtAddr(*value & ~kReferenceBits);
+  const std::uint64_t bits = reference_bits(kernel_.space().mode().architecture);
+  if (!value || (*value & ~bits) == 0) return std::nullopt;
+  return VirtAddr(*value & ~bits);
+}
+
+std::optional<PhysAddr> Processes::root_of(std::optional<std::uint64_t> value) const {
+  if (!value) return std::nullopt;
+  constexpr std::uint64_t kRootMask = 0x000f'ffff'ffff'f000ULL;
+  const auto& space = kernel_.space();
+  if (space.is_of_pieces()) {  // of x86-64, without a mode that says which bits are flags
+    return (*value & kRootMask) != 0 ? std::optional(PhysAddr(*value & kRootMask)) : std::nullopt;
+  }
+  const PhysAddr root =
+      paging::AddressSpace(space.memory(), space.mode(), PhysAddr(*value), false).root();
+  return root.value != 0 ? std::optional(root) : std::nullopt;
 }
 
 std::optional<PhysAddr> Processes::root(VirtAddr process) const {
@@ -103,36 +126,47 @@ std::optional<PhysAddr> Processes::user_root(VirtAddr process) const {
   return root_of(reader_.get(process, at_.user_root));
 }
 
-std::optional<std::string> Processes::parameter(VirtAddr process, std::uint64_t offset,
-                                                std::string_view what) const {
+template <class Read>
+auto Processes::in_parameters(VirtAddr process, Read read) const
+    -> decltype(read(reader_, VirtAddr(0))) {
   const auto root = this->root(process);
   const auto block = peb(process);
   if (!root || !block) return std::nullopt;
   const paging::AddressSpace space(kernel_.space().memory(), kernel_.space().mode(), *root, false);
   const Reader reader(space, reader_.diagnostics(), reader_.is_live());
-  const auto parameters = reader.follow(*block, kParameters);
-  return parameters ? unicode_string(reader, *parameters + offset, what) : std::nullopt;
+  const auto parameters = reader.follow(*block, parameters_of(kernel_.is_64_bit()).parameters);
+  if (!parameters) return std::nullopt;
+  return read(reader, *parameters);
+}
+
+std::optional<std::string> Processes::parameter(VirtAddr process, std::uint64_t offset,
+                                                std::string_view what) const {
+  return in_parameters(process, [&](const Reader& reader, VirtAddr parameters) {
+    return unicode_string(reader, parameters + offset, what, kernel_.is_64_bit());
+  });
 }
 
 std::optional<std::string> Processes::image_path(VirtAddr process) const {
-  return parameter(process, kImagePathName, "RTL_USER_PROCESS_PARAMETERS.ImagePathName");
+  return parameter(process, parameters_of(kernel_.is_64_bit()).image_path,
+                   "RTL_USER_PROCESS_PARAMETERS.ImagePathName");
 }
 std::optional<std::string> Processes::command_line(VirtAddr process) const {
-  return parameter(process, kCommandLine, "RTL_USER_PROCESS_PARAMETERS.CommandLine");
+  return parameter(process, parameters_of(kernel_.is_64_bit()).command_line,
+                   "RTL_USER_PROCESS_PARAMETERS.CommandLine");
 }
 std::optional<std::string> Processes::working_directory(VirtAddr process) const {
-  return parameter(process, kCurrentDirectory, "RTL_USER_PROCESS_PARAMETERS.CurrentDirectory");
+  return parameter(process, parameters_of(kernel_.is_64_bit()).current_directory,
+                   "RTL_USER_PROCESS_PARAMETERS.CurrentDirectory");
 }
 
 std::optional<std::vector<std::string>> Processes::environment(VirtAddr process) const {
-  const auto root = this->root(process);
-  const auto block = peb(process);
-  if (!root || !block) return std::nullopt;
-  const paging::AddressSpace space(kernel_.space().memory(), kernel_.space().mode(), *root, false);
-  const Reader reader(space, reader_.diagnostics(), reader_.is_live());
-  const auto parameters = reader.follow(*block, kParameters);
-  const auto texts = parameters ? reader.follow(*parameters, kEnvironment) : std::nullopt;
-  return texts ? std::optional(read_texts(space, *texts)) : std::nullopt;
+  using Texts = std::vector<std::string>;
+  return in_parameters(
+      process, [&](const Reader& reader, VirtAddr parameters) -> std::optional<Texts> {
+        const auto texts =
+            reader.follow(parameters, parameters_of(kernel_.is_64_bit()).environment);
+        return texts ? std::optional(read_texts(reader.space(), *texts)) : std::nullopt;
+      });
 }
 
 }  // namespace engram::kernel::windows

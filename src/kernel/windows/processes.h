@@ -62,11 +62,16 @@ class Processes {
   [[nodiscard]] std::optional<std::vector<std::string>> environment(VirtAddr process) const;
 
  private:
+  WindowsKernel& kernel_;
+  const Reader& reader_;
+
+  [[nodiscard]] std::optional<PhysAddr> root_of(std::optional<std::uint64_t> value) const;
+  /// What `read` makes of the parameters of the process, in its own memory.
+  template <class Read>
+  auto in_parameters(VirtAddr process, Read read) const -> decltype(read(reader_, VirtAddr(0)));
   [[nodiscard]] std::optional<std::string> parameter(VirtAddr process, std::uint64_t offset,
                                                      std::string_view what) const;
 
-  WindowsKernel& kernel_;
-  const Reader& reader_;
   Result<std::vector<VirtAddr>> list_;
   Structures at_;
 };

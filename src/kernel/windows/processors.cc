@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "kernel/windows/lists.h"
+
 namespace engram::kernel::windows {
 namespace {
 
@@ -22,24 +24,32 @@ std::optional<Context> read_context(const Reader& reader, VirtAddr at, std::stri
   return context->flags == 0 ? std::nullopt : std::optional(*context);
 }
 
-/// That of 64-bit machines, which are those whose KPRCB is known.
 void set_context(const Reader& reader, VirtAddr at, std::string_view what, ProcessorState& state) {
-  if (reader.space().mode().architecture == Architecture::arm64) {
-    state.arm64 = read_context<image::ContextArm64>(reader, at, what);
-  } else {
-    state.context = read_context<image::ContextAmd64>(reader, at, what);
+  switch (reader.space().mode().architecture) {
+    case Architecture::arm64:
+      state.arm64 = read_context<image::ContextArm64>(reader, at, what);
+      break;
+    case Architecture::x86:
+      if (const auto narrow = read_context<image::ContextX86>(reader, at, what))
+        state.context = widened(*narrow);
+      break;
+    case Architecture::x86_64:
+    case Architecture::unknown:
+      state.context = read_context<image::ContextAmd64>(reader, at, what);
+      break;
   }
 }
 
 void add_processor(const Reader& reader, const Structures& at, std::uint32_t cpu, VirtAddr prcb,
                    std::vector<ProcessorState>& states) {
   const auto thread = reader.follow(prcb, at.current_thread);
+  const bool is_64_bit = pointer_size(reader.space().mode()) == sizeof(std::uint64_t);
   if (const auto context = reader.follow(prcb, at.context)) {
-    ProcessorState state{cpu, "context", {}, true, {}, {}, prcb, thread};
+    ProcessorState state{cpu, "context", {}, is_64_bit, {}, {}, prcb, thread};
     set_context(reader, *context, "KPRCB.Context", state);
     if (state.has_context()) states.push_back(std::move(state));
   }
-  ProcessorState state{cpu, "processor_state", {}, true, {}, {}, prcb, thread};
+  ProcessorState state{cpu, "processor_state", {}, is_64_bit, {}, {}, prcb, thread};
   if (at.processor_context)
     set_context(reader, prcb + *at.processor_context, "KPRCB.ProcessorState", state);
   if (at.special_registers) {
@@ -88,7 +98,8 @@ Result<std::vector<ProcessorState>> Processors::states() const {
       crash ? crash->processors.value_or(kMostProcessors) : kMostProcessors;
   const bool has_all = table && structures && !kernel_.small_dump();
   for (std::uint32_t cpu = 0; has_all && cpu < std::min(declared, kMostProcessors); ++cpu) {
-    const auto prcb = reader.pointer_at(*table + cpu * sizeof(std::uint64_t), "KiProcessorBlock");
+    const auto prcb =
+        pointer_at(reader, *table + cpu * pointer_size(kernel_.space().mode()), "KiProcessorBlock");
     if (!prcb || !*prcb) break;
     add_processor(reader, **structures, cpu, *prcb, states);
   }

@@ -5,18 +5,19 @@
 #include <algorithm>
 
 #include "image/overlap.h"
+#include "kernel/windows/kernel_values.h"
 #include "kernel/windows/processors.h"
 
 namespace engram::kernel::windows {
 namespace {
 
-constexpr std::uint64_t kKernelHalf = 0xFFFF'8000'0000'0000;
 constexpr std::uint64_t kProcessorInRegion = 0x180;  // KPCR.Prcb, the same since Windows Vista
 
 /// A member that leads to kernel memory.
 std::optional<VirtAddr> pointer_in(Bytes bytes, std::optional<std::uint64_t> offset) {
   const auto value = offset ? load<std::uint64_t>(bytes, *offset) : std::nullopt;
-  return value && *value >= kKernelHalf ? std::optional(VirtAddr(*value)) : std::nullopt;
+  return value && is_kernel_address(*value, sizeof *value) ? std::optional(VirtAddr(*value))
+                                                           : std::nullopt;
 }
 
 /// GS of a processor that is in the kernel leads to its KPCR, which has the KPRCB in it.

@@ -2,9 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Where the structures of a Windows kernel (x86-64, arm64) have their members. Windows has no
-// description of its types in memory: they come from the debugger's block as far as it names them,
-// and from a table of builds.
+// Where the structures of a Windows kernel (x86-64, arm64, 32-bit x86) have their members. Windows
+// has no description of its types in memory: they come from the debugger's block as far as it names
+// them, and from a table of builds.
 
 #include <cstdint>
 #include <optional>
@@ -23,6 +23,8 @@ struct AreaLayout {
   Field<VirtAddr> left, right;
   Field<std::uint64_t> flags;                         ///< MMVAD_FLAGS
   unsigned type = 0, protection = 0, is_private = 0;  ///< first bits of these in the flags
+  Field<VirtAddr> subsection;         ///< of a MMVAD, which begins as its short form
+  Field<std::uint64_t> file_pointer;  ///< of a CONTROL_AREA; its lowest bits count references
 };
 
 /// Bits in a structure, counted from its first; none: it does not have them.
@@ -34,7 +36,7 @@ struct BitRange {
 /// since Windows 7.
 struct ObjectLayout {
   Field<std::uint64_t> table_code;               ///< HANDLE_TABLE
-  BitRange pointer, attributes, granted_access;  ///< HANDLE_TABLE_ENTRY, 16 bytes
+  BitRange pointer, attributes, granted_access;  ///< HANDLE_TABLE_ENTRY, two pointers wide
   bool has_cookie = false;               ///< OBJECT_HEADER.TypeIndex is encoded, since Windows 10
   Field<VirtAddr> parent_key, key_name;  ///< CM_KEY_CONTROL_BLOCK
 };
@@ -87,10 +89,11 @@ Result<Structures> find_structures(const paging::AddressSpace& space, Diagnostic
 Result<Structures> find_structures_of(Bytes process, Bytes thread, std::uint32_t build,
                                       const DebuggerData& debugger_data);
 
-/// Those that a file with the kernel's types says. A member that it does not have is one
-/// diagnostics row. Errors: it has none of those without which there are no processes.
+/// Those that a file with the kernel's types says, of a machine of this architecture. A member that
+/// it does not have is one diagnostics row. Errors: it has none of those without which there are no
+/// processes.
 Result<Structures> structures_of(const types::TypeDb& types, Diagnostics& diagnostics,
-                                 std::uint32_t build);
+                                 Architecture architecture, std::uint32_t build);
 
 /// Those that can be told from what all processes on the list hold, and what KDBG names; a
 /// diagnostics row for each member that is not known. Errors: the list is too short or damaged, or
@@ -103,7 +106,7 @@ Result<Structures> structures_by_content(const paging::AddressSpace& space,
 bool has_type_cookie(std::uint32_t build);
 
 /// Where the kernel's list of drivers has the time of each, which symbols do not say of all builds.
-Field<std::uint32_t> driver_timestamp_of(std::uint32_t build);
+Field<std::uint32_t> driver_timestamp_of(Architecture architecture, std::uint32_t build);
 
 /// Whether the list of processes begins with System if its members are there.
 bool is_system_first(const paging::AddressSpace& space, VirtAddr process_head,

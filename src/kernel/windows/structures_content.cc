@@ -12,7 +12,10 @@
 #include <unordered_set>
 #include <vector>
 
+#include "kernel/windows/kernel_values.h"
 #include "kernel/windows/structures.h"
+#include "kernel/windows/structures_known.h"
+#include "kernel/windows/windows_map.h"
 
 namespace engram::kernel::windows {
 namespace {
@@ -21,12 +24,8 @@ constexpr std::size_t kFewestProcesses = 3;  // of fewer, too many places hold w
 constexpr std::size_t kMostProcesses = 4096;
 constexpr std::size_t kMostThreads = 4096;
 constexpr std::uint64_t kLargest = 0x1000;  // of an EPROCESS or ETHREAD: today's have 0xB80
-constexpr std::uint64_t kWord = 8;
-constexpr std::uint64_t kSystemId = 4, kIdStep = 4, kIdEnd = 1U << 26U;
-constexpr std::uint8_t kProcessType = 3, kThreadType = 6;  // DISPATCHER_HEADER.Type
-constexpr std::uint64_t kRootAt = 0x28;                    // KPROCESS, since Windows Vista
-constexpr std::uint64_t kRootMask = 0x000f'ffff'ffff'f000ULL;
-constexpr std::uint64_t kFirstKernelAddress = 0xFFFF'8000'0000'0000;
+constexpr std::uint64_t kIdStep = 4, kIdEnd = 1U << 26U;
+constexpr std::uint64_t kTimeSize = 8;
 constexpr std::size_t kNameSize = 15;
 // 100 ns since 1601: the years 2000 and 2100.
 constexpr std::uint64_t kFirstTime = 125'911'584'000'000'000, kLastTime = 157'469'184'000'000'000;
@@ -34,14 +33,18 @@ constexpr std::uint64_t kFirstTime = 125'911'584'000'000'000, kLastTime = 157'46
 struct Object {
   VirtAddr address;
   std::vector<std::byte> bytes;  ///< fewer than kLargest if the rest cannot be read
+  std::uint64_t width;           ///< of a pointer
 
+  /// As wide as a pointer.
   [[nodiscard]] std::uint64_t word(std::uint64_t offset) const {
+    if (width == sizeof(std::uint32_t)) return load<std::uint32_t>(bytes, offset).value_or(0);
     return load<std::uint64_t>(bytes, offset).value_or(0);
   }
 };
 
 Object read_object(const paging::AddressSpace& space, VirtAddr address, std::uint64_t size) {
-  Object object{address, std::vector<std::byte>(static_cast<std::size_t>(size))};
+  Object object{address, std::vector<std::byte>(static_cast<std::size_t>(size)),
+                pointer_size(space.mode())};
   object.bytes.resize(space.read(address, object.bytes).count);
   return object;
 }
@@ -52,12 +55,12 @@ std::vector<VirtAddr> nodes_of(const paging::AddressSpace& space, VirtAddr head,
   std::unordered_set<std::uint64_t> seen{head.value};
   VirtAddr at = head;
   for (;;) {
-    const auto next = space.load<std::uint64_t>(at);
-    const auto back = next ? space.load<std::uint64_t>(VirtAddr(*next + kWord)) : next;
-    if (!back || *back != at.value) return {};
-    if (*next == head.value) return nodes;
-    if (nodes.size() == most || !seen.insert(*next).second) return {};
-    at = VirtAddr(*next);
+    const auto next = load_pointer(space, at);
+    const auto back = next ? load_pointer(space, *next + pointer_size(space.mode())) : next;
+    if (!back || *back != at) return {};
+    if (*next == head) return nodes;
+    if (nodes.size() == most || !seen.insert(next->value).second) return {};
+    at = *next;
     nodes.push_back(at);
   }
 }
@@ -77,10 +80,13 @@ bool is_name(Bytes bytes) {
          std::all_of(end, bytes.end(), is_zero);
 }
 
-class Search {
+class Finder {
  public:
-  Search(const paging::AddressSpace& space, const DebuggerData* block)
-      : space_(space), block_(block) {
+  Finder(const paging::AddressSpace& space, const DebuggerData* block)
+      : space_(space),
+        block_(block),
+        word_(pointer_size(space.mode())),
+        root_at_(word_ == sizeof(std::uint32_t) ? 0x18 : 0x28) {
     const auto said = said_of(DebuggerData::kSizeEProcess);
     size_ = said && *said <= kLargest ? *said : kLargest;
   }
@@ -94,9 +100,9 @@ class Search {
     const auto said = block_ != nullptr ? block_->get<std::uint16_t>(member) : std::nullopt;
     return said ? std::optional<std::uint64_t>(*said) : std::nullopt;
   }
-  /// The only multiple of `step` at which all processes have what the member holds.
-  [[nodiscard]] std::optional<std::uint64_t> only_place(const Holds& holds,
-                                                        std::uint64_t step = kWord) const;
+  /// The only multiple of `step` at which all processes have what the member of `size` bytes holds.
+  [[nodiscard]] std::optional<std::uint64_t> only_place(const Holds& holds, std::uint64_t size,
+                                                        std::uint64_t step) const;
   [[nodiscard]] bool maps_kernel(std::uint64_t root, VirtAddr head) const;
   [[nodiscard]] std::optional<std::uint64_t> find_links(VirtAddr head,
                                                         const std::vector<VirtAddr>& nodes) const;
@@ -114,14 +120,17 @@ class Search {
 
   const paging::AddressSpace& space_;
   const DebuggerData* block_;
+  std::uint64_t word_;     ///< bytes of a pointer
+  std::uint64_t root_at_;  ///< DirectoryTableBase in KPROCESS, since Windows Vista
   std::uint64_t size_;
   std::size_t budget_ = 1U << 22U;
   std::vector<Object> processes_;  ///< System is the first
 };
 
-std::optional<std::uint64_t> Search::only_place(const Holds& holds, std::uint64_t step) const {
+std::optional<std::uint64_t> Finder::only_place(const Holds& holds, std::uint64_t size,
+                                                std::uint64_t step) const {
   std::optional<std::uint64_t> found;
-  for (std::uint64_t offset = 0; offset + kWord <= size_; offset += step) {
+  for (std::uint64_t offset = 0; offset + size <= size_; offset += step) {
     const bool all = std::all_of(processes_.begin(), processes_.end(), [&](const Object& process) {
       return holds(process, offset, &process == &processes_[0]);
     });
@@ -132,25 +141,24 @@ std::optional<std::uint64_t> Search::only_place(const Holds& holds, std::uint64_
   return found;
 }
 
-bool Search::maps_kernel(std::uint64_t root, VirtAddr head) const {
-  if ((root & kRootMask) == 0) return false;
-  const paging::AddressSpace other(space_.memory(), space_.mode(), PhysAddr(root & kRootMask),
-                                   false);
+bool Finder::maps_kernel(std::uint64_t root, VirtAddr head) const {
+  const paging::AddressSpace other(space_.memory(), space_.mode(), PhysAddr(root), false);
+  if (other.root().value == 0) return false;
   const auto here = space_.translate(head), there = other.translate(head);
   return here && there && here->physical == there->physical;
 }
 
 /// How far the links of the list of processes lie in an EPROCESS: it begins with its type, and has
 /// a root of page tables that leads to the kernel.
-std::optional<std::uint64_t> Search::find_links(VirtAddr head,
+std::optional<std::uint64_t> Finder::find_links(VirtAddr head,
                                                 const std::vector<VirtAddr>& nodes) const {
   std::optional<std::uint64_t> found;
-  for (std::uint64_t links = kRootAt + kWord; links + 2 * kWord <= size_; links += kWord) {
+  for (std::uint64_t links = root_at_ + word_; links + 2 * word_ <= size_; links += word_) {
     const bool all = std::all_of(nodes.begin(), nodes.end(), [&](VirtAddr node) {
       const auto type = space_.load<std::uint8_t>(node - links);
-      const auto root = type == kProcessType ? space_.load<std::uint64_t>(node - links + kRootAt)
-                                             : Result<std::uint64_t, paging::Fault>(0);
-      return root && maps_kernel(*root, head);
+      const auto root = type == kProcessType ? load_pointer(space_, node - links + root_at_)
+                                             : Result<VirtAddr, paging::Fault>(VirtAddr(0));
+      return root && maps_kernel(root->value, head);
     });
     if (!all) continue;
     if (found) return std::nullopt;
@@ -159,53 +167,57 @@ std::optional<std::uint64_t> Search::find_links(VirtAddr head,
   return found;
 }
 
-void Search::find_process(Structures& to) const {
+void Finder::find_process(Structures& to) const {
   std::unordered_set<std::uint64_t> ids;
-  to.process_id.offset = only_place([&](const Object& process, std::uint64_t at, bool is_system) {
+  const auto is_own_id = [&](const Object& process, std::uint64_t at, bool is_system) {
     if (is_system) ids.clear();
     const std::uint64_t value = process.word(at);
     return is_id(value) && is_system == (value == kSystemId) && ids.insert(value).second;
-  });
+  };
+  to.process_id.offset = only_place(is_own_id, word_, word_);
   to.image_name.offset = only_place(
       [](const Object& process, std::uint64_t at, bool is_system) {
         const auto bytes = slice(process.bytes, at, kNameSize);
         return bytes && is_name(*bytes) && (!is_system || text_until_nul(*bytes) == "System");
       },
-      1);
-  to.create_time.offset = only_place([](const Object& process, std::uint64_t at, bool) {
-    return process.word(at) >= kFirstTime && process.word(at) <= kLastTime;
-  });
+      kNameSize, 1);
+  const auto is_time = [](const Object& process, std::uint64_t at, bool) {
+    const auto value = load<std::uint64_t>(process.bytes, at);
+    return value && *value >= kFirstTime && *value <= kLastTime;
+  };
+  to.create_time.offset = only_place(is_time, kTimeSize, kTimeSize);
   if (!to.parent_id && to.process_id) {
     bool has_child_of_system = false;
-    to.parent_id.offset = only_place([&](const Object& process, std::uint64_t at, bool is_system) {
+    const auto is_parent = [&](const Object& process, std::uint64_t at, bool is_system) {
       const std::uint64_t value = process.word(at);
       if (is_system) has_child_of_system = false;
       has_child_of_system |= value == kSystemId;
       if (&process == &processes_.back() && !has_child_of_system) return false;
       return is_system ? value == 0 : is_id(value) && value != process.word(*to.process_id.offset);
-    });
+    };
+    to.parent_id.offset = only_place(is_parent, word_, word_);
   }
 }
 
 /// The offset of the links in a thread, if every process has a list of its threads at `list`.
-std::optional<std::uint64_t> Search::thread_links(std::uint64_t list) {
+std::optional<std::uint64_t> Finder::thread_links(std::uint64_t list) {
   const auto owner = said_of(DebuggerData::kOffsetKThreadApcProcess);
   std::vector<std::pair<VirtAddr, VirtAddr>> nodes;  // with the process
   for (const Object& process : processes_) {
     const VirtAddr head = process.address + list;
     if (process.word(list) == head.value) continue;  // an empty list
-    if (process.word(list) < kFirstKernelAddress) return std::nullopt;
+    if (!is_kernel_address(process.word(list), word_)) return std::nullopt;
     const auto found = nodes_of(space_, head, kMostThreads);
     if (found.empty() || !spend(found.size())) return std::nullopt;
     for (const VirtAddr node : found) nodes.emplace_back(node, process.address);
   }
   std::optional<std::uint64_t> only;
   if (nodes.empty() || !owner) return only;
-  for (std::uint64_t links = *owner + kWord; links < kLargest; links += kWord) {
+  for (std::uint64_t links = *owner + word_; links < kLargest; links += word_) {
     const bool fits = std::all_of(nodes.begin(), nodes.end(), [&](const auto& node) {
       const VirtAddr thread = node.first - links;
       return spend(1) && space_.load<std::uint8_t>(thread) == kThreadType &&
-             space_.load<std::uint64_t>(thread + *owner) == node.second.value;
+             load_pointer(space_, thread + *owner) == node.second;
     });
     if (!fits) continue;
     if (only) return std::nullopt;
@@ -215,9 +227,9 @@ std::optional<std::uint64_t> Search::thread_links(std::uint64_t list) {
 }
 
 /// KPROCESS has a list of the same threads, and comes first.
-void Search::find_threads(Structures& to) {
+void Finder::find_threads(Structures& to) {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> lists;
-  for (std::uint64_t list = 0; list + 2 * kWord <= size_; list += kWord) {
+  for (std::uint64_t list = 0; list + 2 * word_ <= size_; list += word_) {
     if (list == to.process_links) continue;
     if (const auto links = thread_links(list)) lists.emplace_back(list, *links);
   }
@@ -236,14 +248,14 @@ void Search::find_threads(Structures& to) {
 }
 
 /// ETHREAD.Cid: the number of the process, and one that no other thread has.
-void Search::find_thread_ids(Structures& to,
+void Finder::find_thread_ids(Structures& to,
                              const std::vector<std::pair<Object, std::uint64_t>>& threads) const {
   const auto size = said_of(DebuggerData::kSizeEThread).value_or(kLargest);
   std::optional<std::uint64_t> found;
-  for (std::uint64_t at = 0; at + 2 * kWord <= std::min(size, kLargest); at += kWord) {
+  for (std::uint64_t at = 0; at + 2 * word_ <= std::min(size, kLargest); at += word_) {
     std::unordered_set<std::uint64_t> ids;
     const bool all = std::all_of(threads.begin(), threads.end(), [&](const auto& thread) {
-      const std::uint64_t id = thread.first.word(at + kWord);
+      const std::uint64_t id = thread.first.word(at + word_);
       return thread.first.word(at) == thread.second && is_id(id) && ids.insert(id).second;
     });
     if (!all) continue;
@@ -252,35 +264,25 @@ void Search::find_thread_ids(Structures& to,
   }
   if (!found) return;
   to.thread_process_id.offset = *found;
-  to.thread_id.offset = *found + kWord;
+  to.thread_id.offset = *found + word_;
 }
 
-/// What the debugger's block names.
-void Search::take_said(Structures& to) const {
+/// What needs no search, and the names of what does.
+void Finder::take_said(Structures& to) const {
   using D = DebuggerData;
-  to.root = {"EPROCESS.DirectoryTableBase", kRootAt};
+  set_said(to, space_.mode().architecture, block_, {}, {});
+  to.root = {"EPROCESS.DirectoryTableBase", root_at_};
   to.parent_id = {"EPROCESS.InheritedFromUniqueProcessId", said_of(D::kOffsetEprocessParentCid)};
   to.peb = {"EPROCESS.Peb", said_of(D::kOffsetEprocessPeb)};
-  to.teb = {"KTHREAD.Teb", said_of(D::kOffsetKThreadTeb)};
-  to.stack_base = {"KTHREAD.StackBase", said_of(D::kOffsetKThreadStackBase)};
-  to.kernel_stack = {"KTHREAD.KernelStack", said_of(D::kOffsetKThreadKernelStack)};
-  to.initial_stack = {"KTHREAD.InitialStack", said_of(D::kOffsetKThreadInitialStack)};
-  to.thread_state = {"KTHREAD.State", said_of(D::kOffsetKThreadState)};
-  to.wait_reason = {"KTHREAD.WaitReason", said_of(D::kOffsetKThreadWaitReason)};
-  to.current_thread = {"KPRCB.CurrentThread", said_of(D::kOffsetPrcbCurrentThread)};
-  to.context = {"KPRCB.Context", said_of(D::kOffsetPrcbContext)};
-  to.processor_number = {"KPRCB.Number", said_of(D::kOffsetPrcbNumber)};
-  to.processor_context = said_of(D::kOffsetPrcbProcStateContext);
-  to.special_registers = said_of(D::kOffsetPrcbProcStateSpecialReg);
-  // Those that are looked for.
   to.process_id.name = "EPROCESS.UniqueProcessId";
   to.image_name = {"EPROCESS.ImageFileName", std::nullopt, kNameSize};
   to.create_time.name = "EPROCESS.CreateTime";
   to.thread_process_id.name = "ETHREAD.Cid.UniqueProcess";
   to.thread_id.name = "ETHREAD.Cid.UniqueThread";
+  set_pointer_size(to, word_);
 }
 
-Result<Structures> Search::run(VirtAddr head) {
+Result<Structures> Finder::run(VirtAddr head) {
   const auto nodes = nodes_of(space_, head, kMostProcesses);
   if (nodes.size() < kFewestProcesses) {
     return fail("the list at {:#x} has {} entries, {} to {} expected", head.value, nodes.size(),
@@ -307,9 +309,9 @@ Result<Structures> Search::run(VirtAddr head) {
 Result<Structures> structures_by_content(const paging::AddressSpace& space,
                                          Diagnostics& diagnostics, std::uint32_t build,
                                          VirtAddr process_head, const DebuggerData* debugger_data) {
-  auto found = Search(space, debugger_data).run(process_head);
+  auto found = Finder(space, debugger_data).run(process_head);
   if (!found) return found;
-  found->driver_timestamp = driver_timestamp_of(build);
+  found->driver_timestamp = driver_timestamp_of(space.mode().architecture, build);
   found->source = fmt::format("content: what processes hold (build {} is not in the table)", build);
   diagnostics.add(Level::info, "windows", "structures: " + found->source);
   const auto unknown = [&](bool is_known, std::string_view name) {

@@ -4,6 +4,7 @@
 // Members of the kernel's structures by their names in a file of its types. A file of PDB or ISF
 // has all names that Microsoft publishes; those of some versions only are named here with them.
 
+#include "kernel/windows/kernel_values.h"
 #include "kernel/windows/structures.h"
 
 namespace engram::kernel::windows {
@@ -11,7 +12,7 @@ namespace {
 
 using types::TypeDb;
 
-void set_process(Structures& to, const Layout& process) {
+void set_process(Structures& to, const Layout& process, std::uint64_t pointer) {
   to.root = process.field<std::uint64_t>("Pcb.DirectoryTableBase");
   // Since the patches of January 2018.
   to.user_root = process.optional_field<std::uint64_t>("Pcb.UserDirectoryTableBase");
@@ -20,12 +21,13 @@ void set_process(Structures& to, const Layout& process) {
   to.create_time = process.field<std::uint64_t>("CreateTime");
   to.exit_time = process.field<std::uint64_t>("ExitTime");
   to.peb = process.field<VirtAddr>("Peb");
-  to.wow64_process = process.first_of<VirtAddr>({"WoW64Process", "Wow64Process"});  // 10; 8.1
+  if (pointer == sizeof(std::uint64_t))
+    to.wow64_process = process.first_of<VirtAddr>({"WoW64Process", "Wow64Process"});  // 10; 8.1
   to.object_table = process.field<VirtAddr>("ObjectTable");
   to.section_base = process.field<VirtAddr>("SectionBaseAddress");
   to.token = process.field<std::uint64_t>("Token");
   to.image_name = process.text("ImageFileName");
-  to.vad_root = {"EPROCESS.VadRoot", process.offset_of("VadRoot")};
+  to.vad_root = {"EPROCESS.VadRoot", process.offset_of("VadRoot"), pointer};
 }
 
 void set_thread(Structures& to, const Layout& thread) {
@@ -58,10 +60,23 @@ unsigned flag_of(const TypeDb& types, std::string_view name, Field<std::uint64_t
   return member ? static_cast<unsigned>(member->bit_offset) : 0;
 }
 
+/// Where files of areas are; the places of 64-bit machines are the same in all public symbols.
+void set_files(Structures& to, const TypeDb& types, Diagnostics& diagnostics,
+               std::uint64_t pointer) {
+  constexpr std::uint64_t kSubsection = 0x48, kFilePointer = 0x40;
+  to.area.subsection = {"MMVAD.Subsection", kSubsection};
+  to.area.file_pointer = {"CONTROL_AREA.FilePointer", kFilePointer};
+  if (pointer == sizeof(std::uint64_t)) return;
+  to.area.subsection = Layout(types, diagnostics, "_MMVAD").field<VirtAddr>("Subsection");
+  const Layout control(types, diagnostics, "_CONTROL_AREA");
+  to.area.file_pointer.offset = control.offset_of("FilePointer");  // EX_FAST_REF
+  to.area.file_pointer.size = pointer;
+}
+
 void set_areas(Structures& to, const TypeDb& types, const Layout& area) {
   to.area.start = area.field<std::uint64_t>("StartingVpn");
   to.area.end = area.field<std::uint64_t>("EndingVpn");
-  // Since 8.1.
+  // Since 8.1, of 64-bit machines.
   to.area.start_high = area.optional_field<std::uint64_t>("StartingVpnHigh");
   to.area.end_high = area.optional_field<std::uint64_t>("EndingVpnHigh");
   // Since 8 in a node, before that in itself and in a MM_AVL_TABLE.
@@ -104,10 +119,11 @@ void set_objects(Structures& to, const TypeDb& types, Diagnostics& diagnostics) 
 }  // namespace
 
 Result<Structures> structures_of(const TypeDb& types, Diagnostics& diagnostics,
-                                 std::uint32_t build) {
+                                 Architecture architecture, std::uint32_t build) {
+  const std::uint64_t pointer = pointer_size(architecture);
   Structures to;
   const Layout process(types, diagnostics, "_EPROCESS");
-  set_process(to, process);
+  set_process(to, process, pointer);
   const auto links = process.offset_of("ActiveProcessLinks");
   const auto threads = process.offset_of("ThreadListHead");
   if (!links || !threads || !to.process_id || !to.image_name || !to.root) {
@@ -119,13 +135,15 @@ Result<Structures> structures_of(const TypeDb& types, Diagnostics& diagnostics,
   set_thread(to, Layout(types, diagnostics, "_ETHREAD"));
   set_processor(to, Layout(types, diagnostics, "_KPRCB"));
   set_areas(to, types, Layout(types, diagnostics, "_MMVAD_SHORT"));
+  set_files(to, types, diagnostics, pointer);
   set_objects(to, types, diagnostics);
+  if (architecture != Architecture::x86_64) to.special_registers.reset();
   // Published since Windows 10.
   if (types.find_struct("_KLDR_DATA_TABLE_ENTRY")) {
     to.driver_timestamp =
         Layout(types, diagnostics, "_KLDR_DATA_TABLE_ENTRY").field<std::uint32_t>("TimeDateStamp");
   } else {
-    to.driver_timestamp = driver_timestamp_of(build);
+    to.driver_timestamp = driver_timestamp_of(architecture, build);
   }
   return to;
 }

@@ -131,7 +131,7 @@ Result<windows::Structures> WindowsKernel::structures_from(const types::SymbolFi
                                                            Diagnostics& diagnostics) const {
   auto types = symbols.types();
   if (!types) return fail("{}: {}", symbols.path, types.error().text);
-  auto found = windows::structures_of(*types, diagnostics, build_);
+  auto found = windows::structures_of(*types, diagnostics, space_.mode().architecture, build_);
   if (!found) return fail("{}: {}", symbols.path, found.error().text);
   if (!windows::is_system_first(space_, process_head, *found)) {
     return fail("windows: by {}, the list of processes at {:#x} does not begin with System",
@@ -157,7 +157,7 @@ void WindowsKernel::find_structures(Diagnostics& diagnostics, const types::Symbo
     structures_ = structures_from(*symbols, *head, diagnostics);
   } else {
     structures_ = windows::find_structures(space_, diagnostics, build_, *head, block);
-    if (!structures_ && space_.mode().architecture == Architecture::x86_64) {
+    if (!structures_) {
       auto told = windows::structures_by_content(space_, diagnostics, build_, *head, block);
       if (told) {
         structures_ = std::move(*told);
@@ -175,8 +175,8 @@ void WindowsKernel::find_structures(Diagnostics& diagnostics, const types::Symbo
 
 /// The kernel half is the same under each root, and System has no other half.
 void WindowsKernel::take_root_of_system(VirtAddr process_head) {
-  const auto first = space_.load<std::uint64_t>(process_head);
-  const VirtAddr system(first.value_or(0) - structures_->process_links);
+  const auto first = windows::load_pointer(space_, process_head);
+  const VirtAddr system = first.value_or(VirtAddr(0)) - structures_->process_links;
   const auto root = reader_.get(system, structures_->root);
   if (!root) return;
   const paging::AddressSpace space = space_at(PhysAddr(*root));

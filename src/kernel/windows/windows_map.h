@@ -12,6 +12,7 @@
 #include "base/diagnostics.h"
 #include "base/result.h"
 #include "image/image.h"
+#include "kernel/windows/kernel_values.h"
 #include "kernel/windows/program_image.h"
 #include "paging/address_space.h"
 
@@ -23,7 +24,7 @@ namespace engram::kernel::windows {
 
 /// Bytes of a pointer.
 [[nodiscard]] constexpr std::uint64_t pointer_size(const paging::Mode& mode) {
-  return mode.architecture == Architecture::x86 ? 4 : 8;
+  return pointer_size(mode.architecture);
 }
 /// A pointer of the machine's width.
 [[nodiscard]] Result<VirtAddr, paging::Fault> load_pointer(const paging::AddressSpace& space,

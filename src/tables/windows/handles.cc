@@ -11,6 +11,7 @@ namespace {
 
 using kernel::Session;
 using kernel::windows::Handle;
+using kernel::windows::HandleWalk;
 
 template <auto member>
 Value of_handle(const Handle& handle, Session&) {
@@ -97,8 +98,16 @@ Result<Rows<Handle>> open(Session& session, std::span<const KeyValue> values) {
         "handles: the layout of handle tables is not known of this build of Windows: "
         "--symbols FILE says it");
   }
-  return rows_of_processes<Handle>(std::move(processes),
-                                   [&handles](VirtAddr process) { return handles.of(process); });
+  return [&handles, processes = std::move(processes), process = std::size_t{0},
+          walk = std::shared_ptr<HandleWalk>()]() mutable -> Result<std::optional<Handle>> {
+    for (;;) {
+      auto handle = walk ? walk->next() : std::nullopt;
+      if (handle) return handle;
+      walk.reset();
+      if (process == processes.size()) return std::optional<Handle>();
+      walk = handles.walk(processes[process++]);
+    }
+  };
 }
 
 }  // namespace
