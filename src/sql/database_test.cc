@@ -300,6 +300,20 @@ TEST_F(DatabaseTest, AJoinOnNullMatchesNothing) {
               ElementsAre("none"));
 }
 
+TEST_F(DatabaseTest, AJoinOnNullLooksAtNoRow) {
+  std::vector<FakeTable::Row> many{{std::int64_t{0}}, {std::int64_t{1}}};
+  many.resize(500, FakeTable::Row{Null{}});
+  FakeTable a("a", {{"id", Type::integer, ""}}, many);
+  FakeTable b("b", {{"id", Type::integer, ""}}, many);
+  const std::array<const tables::Table*, 2> all{&a, &b};
+  auto made = Database::create(*session_, all, {{}, {}});
+  ASSERT_TRUE(made);
+  database_ = std::move(*made);
+  EXPECT_THAT(rows("SELECT count(*) FROM a CROSS JOIN b WHERE b.id = a.id"), ElementsAre("2"));
+  // SQLite asks for the outer cell again for each row of the inner table that it compares.
+  EXPECT_LT(a.log.columns[0], 3 * many.size());
+}
+
 // SQLite merges the rows that both sides of an OR find by their row numbers.
 TEST_F(DatabaseTest, OrOverTwoKeysFindsEachRowOnce) {
   EXPECT_THAT(rows("SELECT fd, path FROM files WHERE task = 0xffff888000000080 OR path = 'orphan'"),

@@ -197,6 +197,11 @@ int filter(sqlite3_vtab_cursor* cursor, int, const char* plan_text, int,
       if (fixed.match == Fixed::Match::equal) request.keys.push_back({key, std::move(fixed.value)});
     }
     if (plan.lookup) {
+      // Most cells of a column that refers to another table may be NULL: each would cost a pass
+      // over all rows.
+      if (sqlite3_value_type(arguments[argument]) == SQLITE_NULL) {
+        return scan.begin_empty(), SQLITE_OK;
+      }
       Fixed fixed = fix(columns[*plan.lookup].type, arguments[argument]);
       if (fixed.match == Fixed::Match::equal) {
         request.lookup = tables::KeyValue{*plan.lookup, std::move(fixed.value)};

@@ -1,5 +1,8 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
+#include <iterator>
+
 #include "kernel/linux/linux_kernel.h"
 #include "kernel/linux/memory_map.h"
 #include "tables/table.h"
@@ -104,17 +107,22 @@ const std::vector<Column<Mapping>>& columns() {
   return list;
 }
 
-/// The memory that the query is about.
+bool has_value(const ProcessMemory& memory, const KeyValue& key) {
+  const auto* number = std::get_if<std::int64_t>(&key.value);
+  const bool is_mm = columns()[key.column].info.name == "mm";
+  const VirtAddr address = is_mm ? memory.mm : memory.task;
+  return number != nullptr && address == VirtAddr(static_cast<std::uint64_t>(*number));
+}
+
+/// The memory that the query is about. In a join it is asked for each process: only what fits is
+/// copied.
 std::vector<ProcessMemory> memory_of(const MemoryMaps& maps, std::span<const KeyValue> values) {
-  std::vector<ProcessMemory> chosen = maps.all();
-  for (const auto& key : values) {
-    const auto member =
-        columns()[key.column].info.name == "mm" ? &ProcessMemory::mm : &ProcessMemory::task;
-    const auto* number = std::get_if<std::int64_t>(&key.value);
-    std::erase_if(chosen, [&](const ProcessMemory& memory) {
-      return number == nullptr || memory.*member != VirtAddr(static_cast<std::uint64_t>(*number));
-    });
-  }
+  std::vector<ProcessMemory> chosen;
+  const auto fits = [&](const ProcessMemory& memory) {
+    return std::all_of(values.begin(), values.end(),
+                       [&](const KeyValue& key) { return has_value(memory, key); });
+  };
+  std::copy_if(maps.all().begin(), maps.all().end(), std::back_inserter(chosen), fits);
   return chosen;
 }
 
