@@ -88,7 +88,7 @@ TEST_P(LinuxPaging, WhatTheProcessorSeesIsAsItSeesIt) {
   EXPECT_EQ(found->access, (Access{.writable = true, .executable = true, .user = true}));
 }
 
-INSTANTIATE_TEST_SUITE_P(Levels, LinuxPaging, testing::Values(4U, 5U));
+INSTANTIATE_TEST_SUITE_P(Levels, LinuxPaging, ::testing::Values(4U, 5U));
 
 }  // namespace
 }  // namespace engram::paging
