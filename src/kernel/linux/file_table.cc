@@ -25,6 +25,7 @@ constexpr std::uint16_t kRegular = 0100000;            // S_IFREG
 constexpr std::uint64_t kAnonymousFiles = 0x09041934;  // include/uapi/linux/magic.h
 constexpr std::uint64_t kPidFiles = 0x50494446;
 constexpr std::uint64_t kOverlay = 0x794c7630;
+constexpr unsigned kStackDepth = 2;  // FILESYSTEM_MAX_STACK_DEPTH, include/linux/fs.h
 
 }  // namespace
 
@@ -183,13 +184,17 @@ std::optional<std::int32_t> FileTables::mount_id(VirtAddr file) const {
 }
 
 std::optional<VirtAddr> FileTables::cached_inode(VirtAddr file) const {
-  const auto mapping = reader_.follow(file, mapping_);
-  const auto inode = mapping ? reader_.follow(*mapping, host_) : std::nullopt;
-  const auto super = inode ? kernel_.inodes().super_block(*inode) : std::nullopt;
-  if (!super || reader_.get(*super, magic_) != kOverlay) return inode;
-  const auto mode = kernel_.inodes().mode(*inode);
-  if (!mode || (*mode & kTypeMask) != kRegular) return inode;
-  return below_overlay(file, *super);
+  std::optional<VirtAddr> holder = file;
+  for (unsigned depth = 0; holder && depth <= kStackDepth; ++depth) {
+    const auto mapping = reader_.follow(*holder, mapping_);
+    const auto inode = mapping ? reader_.follow(*mapping, host_) : std::nullopt;
+    const auto super = inode ? kernel_.inodes().super_block(*inode) : std::nullopt;
+    if (!super || reader_.get(*super, magic_) != kOverlay) return inode;
+    const auto mode = kernel_.inodes().mode(*inode);
+    if (!mode || (*mode & kTypeMask) != kRegular) return inode;
+    holder = below_overlay(*holder, *super);
+  }
+  return std::nullopt;
 }
 
 // ovl_open() in fs/overlayfs/file.c. private_data is the struct file below until 6.12; since
@@ -201,14 +206,13 @@ std::optional<VirtAddr> FileTables::below_overlay(VirtAddr file, VirtAddr super)
   if (!own) return std::nullopt;
   const Reader quiet = reader_.quiet();  // other tries may be no files
   const auto& inodes = kernel_.inodes();
-  const auto known = [&](std::optional<VirtAddr> below) -> std::optional<VirtAddr> {
-    const auto inode = below ? quiet.follow(*below, inode_) : std::nullopt;
-    if (!inode || !inodes.has(*inode) || inodes.super_block(*inode) == super) return std::nullopt;
-    return inode;
+  const auto is_below = [&](VirtAddr other) {
+    const auto inode = quiet.follow(other, inode_);
+    return inode && inodes.has(*inode) && inodes.super_block(*inode) != super;
   };
   const Field<VirtAddr> lower{"ovl_file.realfile", 0}, upper{"ovl_file.upperfile", 8};
   for (const auto below : {own, quiet.follow(*own, upper), quiet.follow(*own, lower)}) {
-    if (const auto inode = known(below)) return inode;
+    if (below && is_below(*below)) return below;
   }
   reader_.report(private_data_.name, file,
                  "leads to no file of the file systems below the overlay");

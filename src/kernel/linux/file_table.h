@@ -96,6 +96,7 @@ class FileTables {
 
   [[nodiscard]] const Index& index() const;
   void find_tables(Index& index) const;
+  /// The struct file that a file of an overlay (`super`) stands for.
   [[nodiscard]] std::optional<VirtAddr> below_overlay(VirtAddr file, VirtAddr super) const;
   void read_table(Index& index, VirtAddr table) const;
   void read_close_on_exec(std::span<Descriptor> found, VirtAddr table, VirtAddr bitmap) const;
