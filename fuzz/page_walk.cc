@@ -51,6 +51,8 @@ const std::array kModes{
     paging::arm64_mode(14, 52),
     paging::arm64_mode(16, 42),
     paging::arm64_mode(16, 52),
+    paging::Mode{Architecture::x86_64, 4, paging::Software::linux_kernel},
+    paging::Mode{Architecture::x86_64, 5, paging::Software::linux_kernel},
 };
 
 constexpr std::size_t kFrames = 32;

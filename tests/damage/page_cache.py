@@ -131,6 +131,17 @@ def not_read(image):
     assert contents(image, path).startswith("00" * 4096)
 
 
+def swapped(image):
+    """A number in place of a page: of a file in memory it was swapped out, of another one it was evicted."""
+    for path, expected in ((BIG, "absent"), ("/tmp/known-tmpfs.txt", "swapped")):
+        row, _ = file(image, path)
+        image.write(lowest_node(image, path) + SLOTS, 0x1234 << 1 | 1)
+        assert ranges(image, path)[0] == (0, 4096, expected), ranges(image, path)[:2]
+        assert contents(image, path) is None
+        after, _ = file(image, path)
+        assert (after["complete"], after["bytes_cached"]) == (0, row["bytes_cached"] - 4096), after
+
+
 def sizes(image):
     """Sizes that no file has: no row is lost, and no memory is asked for."""
     row, inode = file(image, BIG)
@@ -210,7 +221,7 @@ def same_names(image):
 
 
 CASES = {"cycle": cycle, "shift": shift, "foreign": foreign, "order": order, "nowhere": nowhere, "not_read": not_read,
-         "sizes": sizes, "time": time, "list_loop": list_loop, "names": names, "same_names": same_names}
+         "swapped": swapped, "sizes": sizes, "time": time, "list_loop": list_loop, "names": names, "same_names": same_names}
 
 
 if __name__ == "__main__":
