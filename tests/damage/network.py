@@ -29,7 +29,7 @@ LEFT, RIGHT, NEXT_ROUTE = 8, 16, 8  # in struct fib6_node, fib6_node, fib6_info
 OBJECT_ID, IS_GROUP, OBJECT_INFO = 96, 102, 128  # in struct nexthop
 HOP_IN_OBJECT = 32  # in struct nh_info
 GATEWAY_FAMILY, GATEWAY = 14, 24  # in struct fib_nh_common
-MEMBER_COUNT, MEMBERS, MEMBER_WEIGHT, MEMBER_SIZE = 8, 24, 16, 80  # in struct nh_group, nh_grp_entry
+MEMBER_COUNT, MEMBERS, MEMBER_WEIGHT, MEMBER_PARENT, MEMBER_SIZE = 8, 24, 16, 64, 80  # in struct nh_group, nh_grp_entry
 ALIAS_SIZE = 64
 NOWHERE = 0xFFFF_C8FF_0000_0000
 
@@ -196,6 +196,11 @@ def hop_count(image):
     assert row == {"gateway": None, "interface": None, "metric": 55}, row
     location, message = only_complaint(image, "routes")
     assert location == "fib_info.fib_nhs" and "4294967295" in message, (location, message)
+    image.write(info + HOP_COUNT, 9000, 4)
+    after = rows(image, "routes")
+    assert after == before, f"a route that says it has 9000 next hops: {len(after)} rows"
+    location, _ = only_complaint(image, "routes")
+    assert location == "fib_nh.nh_parent", location
 
 
 def nexthop_group(image):
@@ -215,6 +220,7 @@ def nexthop_group(image):
         packed = ipaddress.ip_address(gateway).packed
         image.write(members + MEMBERS + number * MEMBER_SIZE, item)
         image.write(members + MEMBERS + number * MEMBER_SIZE + MEMBER_WEIGHT, weight, 2)
+        image.write(members + MEMBERS + number * MEMBER_SIZE + MEMBER_PARENT, group)
         image.write(item + OBJECT_INFO, info)
         image.write(hop, one(image, "interfaces", f"name = '{interface}'"))
         image.write(hop + GATEWAY_FAMILY, family, 1)
@@ -223,6 +229,11 @@ def nexthop_group(image):
     found = image.query("SELECT interface, gateway, weight, nexthop_id FROM routes WHERE destination = '203.0.113.0'")
     assert found == [{"interface": interface, "gateway": gateway, "weight": weight, "nexthop_id": 7}
                      for interface, gateway, _, weight in hops], found
+    image.write(members + MEMBER_COUNT, 9000, 2)
+    again = image.query("SELECT interface, gateway, weight, nexthop_id FROM routes WHERE destination = '203.0.113.0'")
+    assert again == found, f"a group that says it has 9000: {len(again)} rows"
+    location, _ = only_complaint(image, "routes")
+    assert location == "nh_grp_entry.nh_parent", location
 
 
 def tree_loop(image):
@@ -301,6 +312,8 @@ def many_hops(image):
     image.write(group + IS_GROUP, 1, 1)
     image.write(group + OBJECT_INFO, members)
     image.write(members + MEMBER_COUNT, hops, 2)
+    entry = bytes(MEMBER_PARENT) + group.to_bytes(8, "little") + bytes(MEMBER_SIZE - MEMBER_PARENT - 8)
+    image.write(members + MEMBERS, int.from_bytes(entry * hops, "little"), hops * MEMBER_SIZE)
     image.write(one(image, "routes", "destination = '203.0.113.0'"), start)
     location, message = image.query("CREATE TEMP TABLE t AS SELECT count(*) FROM routes;"
                                     " SELECT location, message FROM diagnostics WHERE level <= 2")[0].values()

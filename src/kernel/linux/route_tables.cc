@@ -58,7 +58,9 @@ RouteTables::RouteTables(LinuxKernel& kernel)
   hop_count4_ = info.field<std::uint32_t>("fib_nhs");
   hops4_ = info.offset_of("fib_nh");
   object4_ = info.field<VirtAddr>("nh");
-  hop_size4_ = Layout(types, diagnostics, "fib_nh").size();
+  const Layout hop(types, diagnostics, "fib_nh");
+  hop_size4_ = hop.size();
+  hop_parent4_ = hop.field<VirtAddr>("nh_parent");
 
   const Layout object(types, diagnostics, "nexthop");
   object_id_ = object.field<std::uint32_t>("id");
@@ -72,6 +74,7 @@ RouteTables::RouteTables(LinuxKernel& kernel)
   const Layout member(types, diagnostics, "nh_grp_entry");
   member_object_ = member.field<VirtAddr>("nh");
   group_weight_ = member.field<std::uint32_t>("weight");
+  member_parent_ = member.field<VirtAddr>("nh_parent");
   member_size_ = member.size();
 
   if (!types.find_struct("fib6_info")) return;  // CONFIG_IPV6
@@ -216,7 +219,9 @@ void RouteTables::add_ipv4(VirtAddr net, VirtAddr alias, std::uint32_t key) {
   }
   if (count == 0 || !hops4_ || !hop_size4_) return add(route);
   for (std::uint64_t i = 0; i < count && !is_full_; ++i) {
-    route.next_hop = *info + *hops4_ + i * *hop_size4_;
+    const auto hop = *info + *hops4_ + i * *hop_size4_;
+    if (i > 0 && !is_hop_of(*info, hop, hop_parent4_)) return;
+    route.next_hop = hop;
     add(route);
   }
 }
@@ -270,13 +275,22 @@ void RouteTables::add_object(Route route, VirtAddr object) {
   const auto is_group = reader_.get(object, is_group_);
   const auto group =
       is_group && *is_group != 0 ? reader_.follow(object, object_group_) : std::nullopt;
-  if (group) return add_group(route, *group);
+  if (group) return add_group(route, object, *group);
   const auto info = reader_.follow(object, object_info_);
   if (info && hop_in_object_) route.next_hop = *info + *hop_in_object_;
   add(route);
 }
 
-void RouteTables::add_group(Route route, VirtAddr group) {
+bool RouteTables::is_hop_of(VirtAddr object, VirtAddr hop, const Field<VirtAddr>& parent) {
+  const auto found = reader_.get(hop, parent);
+  if (!found || *found == object) return found.has_value();
+  reader_.report(
+      parent.name, hop,
+      fmt::format("{:#x}, the object that has it at {:#x} expected", found->value, object.value));
+  return false;
+}
+
+void RouteTables::add_group(Route route, VirtAddr object, VirtAddr group) {
   auto count = reader_.get(group, group_size_).value_or(0);
   if (count > kHops) {
     reader_.report(group_size_.name, group, fmt::format("{}, at most {} expected", count, kHops));
@@ -285,8 +299,9 @@ void RouteTables::add_group(Route route, VirtAddr group) {
   if (count == 0 || !members_ || !member_size_) return add(route);
   for (std::uint64_t i = 0; i < count && !is_full_; ++i) {
     const auto member = group + *members_ + i * *member_size_;
-    const auto object = reader_.follow(member, member_object_);
-    const auto info = object ? reader_.follow(*object, object_info_) : std::nullopt;
+    if (!is_hop_of(object, member, member_parent_)) return i == 0 ? add(route) : void();
+    const auto single = reader_.follow(member, member_object_);
+    const auto info = single ? reader_.follow(*single, object_info_) : std::nullopt;
     route.next_hop = info && hop_in_object_ ? *info + *hop_in_object_ : VirtAddr();
     route.weight = reader_.get(member, group_weight_).value_or(0);
     add(route);

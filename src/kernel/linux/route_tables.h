@@ -57,7 +57,9 @@ class RouteTables {
   void read_tree(VirtAddr net, VirtAddr table, VirtAddr null_entry);
   void add_ipv6(const Route& route);
   void add_object(Route route, VirtAddr object);
-  void add_group(Route route, VirtAddr group);
+  void add_group(Route route, VirtAddr object, VirtAddr group);
+  /// Whether a next hop says that it is one of `object`: of a count that is damaged most are not.
+  bool is_hop_of(VirtAddr object, VirtAddr hop, const Field<VirtAddr>& parent);
   void add(const Route& route);
   void stop();
   [[nodiscard]] bool is_new_node(VirtAddr node, std::string_view what);
@@ -74,7 +76,7 @@ class RouteTables {
   std::optional<std::uint64_t> trie_root_, children_, leaf_;
   Field<std::uint32_t> key_;
   Field<std::uint8_t> pos_, bits_;
-  Field<VirtAddr> info_, object4_;
+  Field<VirtAddr> info_, object4_, hop_parent4_;
   Field<std::uint32_t> table4_, hop_count4_;
   std::optional<std::uint64_t> hops4_, hop_size4_;
 
@@ -87,7 +89,7 @@ class RouteTables {
 
   Field<std::uint32_t> object_id_, group_size_, group_weight_;
   Field<std::uint8_t> is_group_;
-  Field<VirtAddr> object_info_, object_group_, member_object_;
+  Field<VirtAddr> object_info_, object_group_, member_object_, member_parent_;
   std::optional<std::uint64_t> hop_in_object_, members_, member_size_;
 };
 
