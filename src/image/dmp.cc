@@ -6,6 +6,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "base/magic.h"
 #include "image/dmp_header.h"
 #include "image/dmp_layout.h"
 #include "image/dmp_pages.h"
@@ -181,10 +182,6 @@ Result<Contents> open_as(const FileView& file) {
   }
   add_facts(file, *header, contents);
   return contents;
-}
-
-bool begins_with(Bytes head, std::string_view magic) {
-  return head.size() >= magic.size() && std::memcmp(head.data(), magic.data(), magic.size()) == 0;
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/guid.h"
 #include "image/windows_context.h"
 
 namespace engram::image::dmp {
@@ -255,9 +256,7 @@ struct [[gnu::packed]] BlobFileHeader {
 static_assert(sizeof(BlobFileHeader) == 0x10);
 struct [[gnu::packed]] BlobHeader {
   std::uint32_t header_size;
-  std::uint32_t tag1;  // a GUID
-  std::uint16_t tag2, tag3;
-  std::array<std::uint8_t, 8> tag4;
+  Guid tag;
   std::uint32_t data_size;
   std::uint32_t padding_before, padding_after;
 };

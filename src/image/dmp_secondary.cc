@@ -13,15 +13,6 @@ namespace {
 
 constexpr std::size_t kMostBlobs = 4096;
 
-std::string tag_of(const BlobHeader& blob) {
-  const auto rest = blob.tag4;
-  std::string text =
-      fmt::format("{:08x}-{:04x}-{:04x}-{:02x}{:02x}-", std::uint32_t{blob.tag1},
-                  std::uint16_t{blob.tag2}, std::uint16_t{blob.tag3}, rest[0], rest[1]);
-  for (std::size_t i = 2; i < rest.size(); ++i) text += fmt::format("{:02x}", rest[i]);
-  return text;
-}
-
 }  // namespace
 
 std::vector<SecondaryData> read_secondary_data(const FileView& file,
@@ -50,7 +41,7 @@ std::vector<SecondaryData> read_secondary_data(const FileView& file,
                        all.size(), at.value, size, data.value, file.size())});
       break;
     }
-    all.push_back({tag_of(*blob), data, size});
+    all.push_back({guid_text(blob->tag), data, size});
     at = data + (size + blob->padding_after);
   }
   return all;

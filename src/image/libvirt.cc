@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/magic.h"
 #include "image/elf_layout.h"
 #include "image/formats.h"
 #include "image/migration.h"
@@ -45,12 +46,6 @@ std::string between(std::string_view text, std::string_view before, std::string_
 /// Of <type arch='x86_64' machine='pc-i440fx-7.2'>. libvirt writes ' around values.
 std::string machine_in(std::string_view xml) {
   return between(between(xml, "<type ", ">"), "machine='", "'");
-}
-
-bool begins_with(Bytes head, std::string_view magic) {
-  return head.size() >= magic.size() &&
-         std::equal(magic.begin(), magic.end(), head.begin(),
-                    [](char c, std::byte b) { return static_cast<std::byte>(c) == b; });
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <map>
 #include <utility>
 
+#include "base/magic.h"
 #include "image/bit_runs.h"
 #include "image/contents.h"
 #include "image/elf_layout.h"
@@ -435,8 +436,7 @@ class Walker {
 }  // namespace
 
 bool is_stream(Bytes head) {
-  return head.size() >= kMagic.size() &&
-         std::memcmp(head.data(), kMagic.data(), kMagic.size()) == 0;
+  return begins_with(head, kMagic);
 }
 
 Result<Stream> read_stream(const FileView& file, FileOffset at) {

@@ -6,15 +6,12 @@
 #include <array>
 #include <string_view>
 
+#include "base/magic.h"
+
 namespace engram::image {
 namespace {
 
 constexpr std::size_t kMostBlocks = std::size_t{1} << 22;
-
-bool begins_with(Bytes head, std::string_view magic) {
-  const std::string_view text(reinterpret_cast<const char*>(head.data()), head.size());
-  return text.substr(0, magic.size()) == magic;
-}
 
 using namespace std::string_view_literals;
 

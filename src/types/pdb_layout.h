@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/guid.h"
+
 namespace engram::types::pdb {
 
 inline constexpr std::string_view kMagic{"Microsoft C/C++ MSF 7.00\r\n\x1a\x44\x53\0\0\0", 32};
@@ -29,13 +31,6 @@ static_assert(sizeof(SuperBlock) == 56);
 inline constexpr std::uint32_t kInfoStream = 1, kTypeStream = 2, kDebugStream = 3;
 inline constexpr std::uint32_t kNilStream = 0xFFFF'FFFF;  ///< as a size: it does not exist
 inline constexpr std::uint16_t kNoStream = 0xFFFF;        ///< as a number of 16 bits
-
-struct [[gnu::packed]] Guid {
-  std::uint32_t data1;
-  std::uint16_t data2, data3;
-  std::array<std::uint8_t, 8> data4;
-};
-static_assert(sizeof(Guid) == 16);
 
 struct [[gnu::packed]] InfoHeader {
   std::uint32_t version, signature, age;

@@ -9,6 +9,7 @@
 #include <array>
 #include <limits>
 
+#include "base/magic.h"
 #include "base/units.h"
 
 namespace engram::types {
@@ -17,14 +18,8 @@ namespace {
 constexpr std::size_t kChunk = kMiB;
 constexpr std::uint64_t kXzMemory = 256 * kMiB;  // xz -9 takes 65 MiB
 
-constexpr std::array kXzMagic{std::byte{0xFD}, std::byte{'7'}, std::byte{'z'},
-                              std::byte{'X'},  std::byte{'Z'}, std::byte{0}};
-constexpr std::array kGzipMagic{std::byte{0x1F}, std::byte{0x8B}};
-
-template <std::size_t size>
-bool begins_with(Bytes file, const std::array<std::byte, size>& magic) {
-  return file.size() >= size && std::equal(magic.begin(), magic.end(), file.begin());
-}
+using namespace std::string_view_literals;
+constexpr std::string_view kXzMagic = "\xFD\x37zXZ\0"sv, kGzipMagic = "\x1F\x8B"sv;
 
 /// Calls `more` with room for further bytes; it says how many it wrote, and whether that was all.
 template <class More>

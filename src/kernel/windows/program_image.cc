@@ -2,11 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/windows/program_image.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
-#include <array>
-#include <iterator>
+
+#include "base/guid.h"
 
 namespace engram::kernel::windows {
 namespace {
@@ -37,9 +35,7 @@ static_assert(sizeof(DebugEntry) == 28);
 
 struct [[gnu::packed]] CodeView {
   std::uint32_t signature;
-  std::uint32_t data1;
-  std::uint16_t data2, data3;
-  std::array<std::uint8_t, 8> data4;
+  Guid guid;
   std::uint32_t age;
 };
 static_assert(sizeof(CodeView) == 24);
@@ -49,11 +45,7 @@ std::optional<PdbIdentity> read_codeview(const paging::AddressSpace& space, Virt
   if (!record || record->signature != kRsds) return std::nullopt;
   const auto name = space.load_text(at + sizeof(CodeView), kLongestPdbName);
   if (!name) return std::nullopt;
-  std::string guid = fmt::format("{:08X}{:04X}{:04X}", std::uint32_t{record->data1},
-                                 std::uint16_t{record->data2}, std::uint16_t{record->data3});
-  for (const std::uint8_t byte : record->data4)
-    fmt::format_to(std::back_inserter(guid), "{:02X}", byte);
-  return PdbIdentity{*name, std::move(guid), record->age};
+  return PdbIdentity{*name, guid_digits(record->guid), record->age};
 }
 
 /// `shift` is what the optional header is shorter by than that of PE32+.
