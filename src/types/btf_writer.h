@@ -4,10 +4,12 @@
 
 // Writes BTF: how types of other sources become a TypeDb, and what tests are made of.
 
+#include <fmt/core.h>
 #include <linux/btf.h>
 
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +28,21 @@ struct WrittenMember {
 struct WrittenEnumerator {
   std::string_view name;
   std::uint64_t value = 0;
+};
+
+/// Types that were written from another format, and what was left out of them, in words.
+struct Converted {
+  static constexpr std::size_t kMostNotes = 16;
+
+  std::vector<std::byte> btf;
+  std::vector<std::string> notes;
+
+  /// A structure of which BTF cannot say where its members are, and only the name is kept.
+  void note_too_large(std::string_view name, std::uint64_t size) {
+    if (notes.size() == kMostNotes) return;
+    notes.push_back(fmt::format(
+        "structure {} has {} bytes, too many for BTF: only its name is kept", name, size));
+  }
 };
 
 /// Writes records one after the other; each call returns the number of the type that it wrote.

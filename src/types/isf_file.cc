@@ -81,7 +81,9 @@ Result<SymbolFile> read_isf(std::vector<std::byte> text) {
   }
   SymbolFile found;
   found.format = "ISF";
-  ENGRAM_TRY(found.btf, isf::types_as_btf(document));
+  ENGRAM_TRY(auto converted, isf::types_as_btf(document));
+  found.btf = std::move(converted.btf);
+  found.notes = std::move(converted.notes);
   found.pdb = identity_of(document);
   found.banner = banner_of(document);
   const Json* symbols = find(document, {"symbols"});

@@ -38,7 +38,7 @@ class Converter {
  public:
   explicit Converter(const Json& document) : document_(document) {}
 
-  Result<std::vector<std::byte>> run() {
+  Result<btf::Converted> run() {
     ENGRAM_CHECK(number_types());
     for (const Named& named : named_) write(named);
     // Those that the members of structures are made of; each may need further ones.
@@ -46,11 +46,14 @@ class Converter {
       const Composed composed = composed_[i];
       if (composed.is_array) {
         writer_.array(composed.target, composed.count);
-      } else {
+      } else if (pointer_size_ == btf::kPointerSize) {
         writer_.pointer(composed.target);
+      } else {  // BTF has no pointers of another width: as the integer that it is
+        writer_.integer("pointer32", static_cast<std::uint32_t>(pointer_size_));
       }
     }
-    return writer_.bytes();
+    converted_.btf = writer_.bytes();
+    return std::move(converted_);
   }
 
  private:
@@ -78,7 +81,9 @@ class Converter {
   TypeId compose(const Composed& composed);
 
   const Json& document_;
+  std::uint64_t pointer_size_ = btf::kPointerSize;
   btf::Writer writer_;
+  btf::Converted converted_;
   std::vector<Named> named_;  ///< type i + 1 is the one of this index
   std::unordered_map<std::string_view, TypeId> numbers_[3];
   std::vector<Composed> composed_;  ///< they follow
@@ -92,8 +97,9 @@ Result<void> Converter::number_types() {
   }
   const Json* base = member(document_, "base_types");
   const Json* pointer = base != nullptr ? member(*base, "pointer") : nullptr;
-  if (pointer != nullptr && number(member(*pointer, "size")) != btf::kPointerSize) {
-    return fail("isf: pointers are not of {} bytes", btf::kPointerSize);
+  if (pointer != nullptr) pointer_size_ = number(member(*pointer, "size")).value_or(0);
+  if (pointer_size_ != sizeof(std::uint32_t) && pointer_size_ != btf::kPointerSize) {
+    return fail("isf: pointers of {} bytes, 4 or {} expected", pointer_size_, btf::kPointerSize);
   }
   const auto add = [&](Section section, const Json* all) {
     if (all == nullptr || !all->IsObject()) return;
@@ -161,6 +167,7 @@ void Converter::write_structure(const Named& named) {
                    [](const auto& a, const auto& b) { return a.bit_offset < b.bit_offset; });
   if (named.size > (has_bits ? kLargestWithBits : kLargest)) {
     writer_.add(BTF_KIND_FWD, named.name, 0);
+    converted_.note_too_large(named.name, named.size);
     return;
   }
   writer_.composite(kind == "union" ? BTF_KIND_UNION : BTF_KIND_STRUCT, named.name,
@@ -206,7 +213,7 @@ std::optional<Use> Converter::use_of(const Json* type, unsigned depth) {
     const auto target = use_of(member(*type, "subtype"), depth + 1).value_or(Use{});
     const auto [known, is_new] = pointers_.try_emplace(target.type, TypeId{0});
     if (is_new) known->second = compose({false, target.type, 0});
-    return Use{known->second, btf::kPointerSize};
+    return Use{known->second, pointer_size_};
   }
   if (*kind == "array") {
     const auto element = use_of(member(*type, "subtype"), depth + 1);
@@ -229,7 +236,7 @@ std::optional<Use> Converter::use_of(const Json* type, unsigned depth) {
 
 }  // namespace
 
-Result<std::vector<std::byte>> types_as_btf(const Json& document) {
+Result<btf::Converted> types_as_btf(const Json& document) {
   return Converter(document).run();
 }
 

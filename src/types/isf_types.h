@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "types/btf_writer.h"
 
 namespace engram::types::isf {
 
@@ -36,7 +37,7 @@ inline std::optional<std::uint64_t> number(const Json* value) {
   return value->GetUint64();
 }
 
-/// Errors: it has no user_types; pointers are not of 8 bytes.
-[[nodiscard]] Result<std::vector<std::byte>> types_as_btf(const Json& document);
+/// Errors: it has no user_types; pointers are of neither 4 nor 8 bytes.
+[[nodiscard]] Result<btf::Converted> types_as_btf(const Json& document);
 
 }  // namespace engram::types::isf

@@ -84,13 +84,6 @@ void read_symbols(Bytes stream, const Sections& sections, SymbolFile& to) {
   }
 }
 
-std::string text_of(const Guid& guid) {
-  std::string text = fmt::format("{:08X}{:04X}{:04X}", std::uint32_t{guid.data1},
-                                 std::uint16_t{guid.data2}, std::uint16_t{guid.data3});
-  for (const std::uint8_t byte : guid.data4) text += fmt::format("{:02X}", byte);
-  return text;
-}
-
 }  // namespace
 
 bool is_pdb(Bytes file) {
@@ -104,9 +97,11 @@ Result<SymbolFile> read_pdb(Bytes bytes) {
   if (!head) return fail("pdb: the stream about the file has {} bytes", info.size());
   SymbolFile found;
   found.format = "PDB";
-  found.pdb = PdbIdentity{"", text_of(head->guid), head->age};
+  found.pdb = PdbIdentity{"", guid_digits(head->guid), head->age};
   ENGRAM_TRY(const auto types, file.stream(kTypeStream));
-  ENGRAM_TRY(found.btf, types_as_btf(types));
+  ENGRAM_TRY(auto converted, types_as_btf(types));
+  found.btf = std::move(converted.btf);
+  found.notes = std::move(converted.notes);
   ENGRAM_TRY(const auto debug, file.stream(kDebugStream));
   const auto header = load<DebugHeader>(debug, 0);
   if (!header) return found;

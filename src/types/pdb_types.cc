@@ -161,7 +161,7 @@ std::optional<Part> next_part(Reader& reader) {
 
 class Converter {
  public:
-  Result<std::vector<std::byte>> run(Bytes stream) {
+  Result<btf::Converted> run(Bytes stream) {
     ENGRAM_CHECK(find_records(stream));
     for (std::uint32_t i = 0; i < records_.size(); ++i) {
       const auto found = composite_of(records_[i]);
@@ -172,7 +172,8 @@ class Converter {
     writer_.pointer(0);
     writer_.integer("pointer32", 4);
     for (std::uint32_t i = 0; i < records_.size(); ++i) ENGRAM_CHECK(write(i));
-    return writer_.bytes();
+    converted_.btf = writer_.bytes();
+    return std::move(converted_);
   }
 
  private:
@@ -192,6 +193,7 @@ class Converter {
   std::vector<Record> records_;
   std::unordered_map<std::string_view, std::uint32_t> definitions_;
   btf::Writer writer_;
+  btf::Converted converted_;
   std::size_t members_ = 0, name_bytes_ = 0;
 };
 
@@ -344,11 +346,6 @@ Result<void> Converter::write_composite(std::uint32_t index, const Composite& co
   }
   ENGRAM_TRY(const auto parts, parts_of(index, composite.list));
   if (composite.kind == kEnum) return write_enumeration(composite, parts);
-  const auto too_large = [&](std::uint64_t end) {
-    return fail("pdb: types: type {:#x}: a structure of {} bytes, expected at most {}",
-                kFirstRecordType + index, composite.size, end / 8);
-  };
-  if (composite.size > kOffsetEnd / 8) return Result<void>(too_large(kOffsetEnd));
   std::vector<WrittenMember> members;
   bool has_bits = false;
   for (const Part& part : parts) {
@@ -357,7 +354,11 @@ Result<void> Converter::write_composite(std::uint32_t index, const Composite& co
     members.push_back(*member);
     has_bits |= member->bit_size != 0;
   }
-  if (has_bits && composite.size > kOffsetEndWithBits / 8) return too_large(kOffsetEndWithBits);
+  if (composite.size > (has_bits ? kOffsetEndWithBits : kOffsetEnd) / 8) {
+    writer_.add(BTF_KIND_FWD, name, 0);
+    converted_.note_too_large(name, composite.size);
+    return {};
+  }
   writer_.composite(composite.kind == kUnion ? BTF_KIND_UNION : BTF_KIND_STRUCT, name,
                     static_cast<std::uint32_t>(composite.size), members);
   return {};
@@ -412,7 +413,7 @@ Result<void> Converter::write(std::uint32_t index) {
 
 }  // namespace
 
-Result<std::vector<std::byte>> types_as_btf(Bytes stream) {
+Result<btf::Converted> types_as_btf(Bytes stream) {
   return Converter().run(stream);
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "types/btf_writer.h"
 
 namespace engram::types::pdb {
 
@@ -16,6 +17,6 @@ namespace engram::types::pdb {
 /// C++ its data and its base classes. A member that does not lie in its structure (an empty base)
 /// is left out. Functions have no BTF. Errors: a record that is cut or unknown inside of a list of
 /// members, with its type number.
-[[nodiscard]] Result<std::vector<std::byte>> types_as_btf(Bytes stream);
+[[nodiscard]] Result<btf::Converted> types_as_btf(Bytes stream);
 
 }  // namespace engram::types::pdb

@@ -31,6 +31,7 @@ struct SymbolFile {
   std::optional<PdbIdentity> pdb;  ///< of Windows
   std::string banner;          ///< of Linux: what its linux_banner says; empty if it is not said
   std::vector<std::byte> btf;  ///< its types
+  std::vector<std::string> notes;  ///< what of the types was left out, in words
   /// Distances of symbols from the beginning of the program; of Linux, addresses as it was linked.
   std::unordered_map<std::string, std::uint64_t> addresses;
 
