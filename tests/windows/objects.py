@@ -88,6 +88,22 @@ class ObjectTree:
         return body
 
 
+def names_of(kind, number):
+    """Of the access mask that the handle of this number has: 0x120089 to 0x120096."""
+    low = 0x89 + number
+    known = {"File": {1: "FILE_READ_DATA", 2: "FILE_WRITE_DATA", 8: "FILE_READ_EA", 0x80: "FILE_READ_ATTRIBUTES"},
+             "Key": {1: "KEY_QUERY_VALUE", 2: "KEY_SET_VALUE", 8: "KEY_ENUMERATE_SUB_KEYS"},
+             "Event": {1: "EVENT_QUERY_STATE", 2: "EVENT_MODIFY_STATE"},
+             "Directory": {1: "DIRECTORY_QUERY", 2: "DIRECTORY_TRAVERSE", 4: "DIRECTORY_CREATE_OBJECT",
+                           8: "DIRECTORY_CREATE_SUBDIRECTORY"},
+             "Thread": {1: "THREAD_TERMINATE", 0x10: "THREAD_SET_CONTEXT", 0x80: "THREAD_SET_THREAD_TOKEN"},
+             "Process": {1: "PROCESS_TERMINATE", 2: "PROCESS_CREATE_THREAD", 4: "PROCESS_SET_SESSIONID",
+                         0x10: "PROCESS_VM_READ", 0x80: "PROCESS_CREATE_PROCESS"}}.get(kind, {})
+    names = [name for bit, name in known.items() if low & bit] + ["READ_CONTROL", "SYNCHRONIZE"]
+    rest = low & ~sum(known)
+    return " | ".join(names + [hex(rest)] * bool(rest))
+
+
 def make_handles(guest):
     """Tables of one, two and three levels; what has ended has none."""
     tree = guest.tree
@@ -125,7 +141,7 @@ def make_handles(guest):
             target = next((one for one in guest.truth["processes"] if int(one["virtual_address"], 16) == owner), None)
             guest.truth["handles"].append({
                 "process": process["virtual_address"], "pid": process["pid"], "handle": place * 4, "object": hex(body),
-                "type": kind, "granted_access": 0x12_0089 + number, "inherit": int(bool(number & INHERIT)),
+                "type": kind, "granted_access": 0x12_0089 + number, "granted_access_names": names_of(kind, number), "inherit": int(bool(number & INHERIT)),
                 "protect_from_close": int(bool(number & PROTECT)), "audit": int(bool(number & AUDIT)), "name": name,
                 "target_pid": target and target["pid"], "target_tid": thread["tid"] if kind == "Thread" else None})
         write_table(guest, int(process["virtual_address"], 16), levels, entries)

@@ -16,7 +16,7 @@ COLUMNS = {
     "process_modules": "process, pid, virtual_address, name, path, base_address, size, entry_point, wow64",
     "memory_mappings": "task, tgid, virtual_address, region_start, region_end, readable, writable, executable, shared, "
                        "file_path",
-    "handles": "process, pid, handle, object, type, granted_access, inherit, protect_from_close, audit, name, target_pid, "
+    "handles": "process, pid, handle, object, type, granted_access, granted_access_names, inherit, protect_from_close, audit, name, target_pid, "
                "target_tid",
 }
 QUERIES = {table: f"SELECT {columns} FROM {table}" for table, columns in COLUMNS.items()}
@@ -59,10 +59,10 @@ def registers_query(guest):
     return "SELECT " + ", ".join(guest.truth["registers"][0]) + " FROM registers"
 
 
-def queries_of(guest):
+def queries_of(guest, has_symbols=False):
     """The question for each table that the machine has."""
     queries = {**QUERIES, "registers": registers_query(guest)}
-    if guest.ARCHITECTURE == "arm64":
+    if guest.ARCHITECTURE == "arm64" and not has_symbols:
         del queries["handles"]
     return queries
 
@@ -83,7 +83,7 @@ def compare(what, ours, truth):
 
 def check_tables(image, guest):
     raw = image.path.suffix != ".dmp"  # no crash header
-    queries = queries_of(guest)
+    queries = queries_of(guest, bool(image.options))
     for table, sql in queries.items():
         truth = guest.truth["processes" if table == "tasks" else table]
         if table == "registers" and raw:
@@ -96,7 +96,7 @@ def check_tables(image, guest):
         compare(f"{image.path.name}: crash_dump", [row], [{**dump.facts(guest), "build": guest.layout.number}])
     row, = image.query("SELECT operating_system, architecture, page_table_levels FROM image_info")
     compare(f"{image.path.name}: image_info", [row],
-            [{"operating_system": "windows", "architecture": guest.ARCHITECTURE, "page_table_levels": 4}])
+            [{"operating_system": "windows", "architecture": guest.ARCHITECTURE, "page_table_levels": guest.LEVELS}])
     # Each key column alone gives what a walk over all gives.
     process = guest.truth["processes"][3]["virtual_address"]
     for table, key in (("threads", "process"), ("process_modules", "process"), ("memory_mappings", "task"), ("handles", "process")):

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/windows/handles.h"
 
+#include "kernel/windows/access_rights.h"
 #include "kernel/windows/objects.h"
 #include "kernel/windows/threads.h"
 #include "tables/windows/process_rows.h"
@@ -21,6 +22,12 @@ Value of_handle(const Handle& handle, Session&) {
 Value type(const Handle& handle, Session& session) {
   const auto* found = windows_kernel_of(session).objects().type_of(handle.object);
   return found != nullptr ? cell(found->name) : Value{Null{}};
+}
+
+Value access_names(const Handle& handle, Session& session) {
+  const auto* found = windows_kernel_of(session).objects().type_of(handle.object);
+  return cell(kernel::windows::access_names(found != nullptr ? found->name : std::string(),
+                                            handle.granted_access));
 }
 
 bool is_of_type(const Handle& handle, Session& session, std::string_view name) {
@@ -64,6 +71,10 @@ const std::vector<Column<Handle>>& columns() {
        type},
       {{"granted_access", Type::integer, "The access mask that it was opened with."},
        of_handle<&Handle::granted_access>},
+      {{"granted_access_names", Type::text,
+        "The same in words, as winnt.h has them: `PROCESS_VM_READ | SYNCHRONIZE`; rights without a "
+        "name for this type are a number at the end."},
+       access_names},
       {{"inherit", Type::integer, "1 if processes that the process makes get it, too."},
        of_handle<&Handle::is_inherited>},
       {{"protect_from_close", Type::integer, "1 if it cannot be closed."},
