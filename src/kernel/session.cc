@@ -28,11 +28,7 @@ void Session::look_for_kernel() {
     kernel_ = fail(
         "this is about Linux, and the image is a small (triage) dump of Windows, which has no page "
         "tables");
-    windows_ = WindowsKernel::of_small_dump(image_, diagnostics_);
-    if (symbols_) {
-      windows_ = fail("{}: files of symbols are not used for small (triage) dumps", symbols_->path);
-      diagnostics_.add(Level::error, "symbols", windows_.error().text);
-    }
+    windows_ = WindowsKernel::of_small_dump(image_, diagnostics_, symbols_ ? &*symbols_ : nullptr);
     return;
   }
   const auto look_for_windows = [&](windows::Search search) {

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/windows/small_dump.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 #include "image/overlap.h"
@@ -54,6 +56,29 @@ class Builder {
   std::vector<guest::Region> regions_;
 };
 
+/// The dump does not have the page in which the kernel names its file: that the process and the
+/// thread agree under the file is all that is known of it.
+Result<Structures> structures_from(const types::SymbolFile& symbols, const image::TriageDump& dump,
+                                   const DebuggerData& block, Diagnostics& diagnostics,
+                                   std::uint32_t build) {
+  if (!symbols.pdb) return fail("{}: it is not of Windows (it names no GUID)", symbols.path);
+  diagnostics.add(Level::warning, "symbols",
+                  fmt::format("{}: not compared with the kernel, whose GUID is not in the image",
+                              symbols.path));
+  auto found = read_structures(symbols, diagnostics, Architecture::x86_64, build);
+  if (found && !belong_together(dump.process, dump.thread, *found)) {
+    return fail(
+        "windows: by {}, the process and the thread of the small (triage) dump do not belong "
+        "together",
+        symbols.path);
+  }
+  if (found && !found->thread_process) {
+    const auto said = block.get<std::uint16_t>(DebuggerData::kOffsetKThreadApcProcess);
+    if (said) found->thread_process.offset = *said;
+  }
+  return found;
+}
+
 void place_structures(const image::TriageDump& dump, SmallDump& found) {
   const Structures& at = *found.structures;
   found.thread = pointer_in(dump.processor, at.current_thread.offset);
@@ -68,8 +93,8 @@ void place_structures(const image::TriageDump& dump, SmallDump& found) {
 
 }  // namespace
 
-SmallDump read_small_dump(const image::Image& image, Diagnostics& diagnostics,
-                          std::uint32_t build) {
+SmallDump read_small_dump(const image::Image& image, Diagnostics& diagnostics, std::uint32_t build,
+                          const types::SymbolFile* symbols) {
   const image::TriageDump& dump = *image.facts().triage;
   SmallDump found{dump.memory,
                   std::nullopt,
@@ -87,7 +112,10 @@ SmallDump read_small_dump(const image::Image& image, Diagnostics& diagnostics,
     return found;
   }
   found.debugger_data = std::move(*block);
-  found.structures = find_structures_of(dump.process, dump.thread, build, *found.debugger_data);
+  found.structures =
+      symbols != nullptr
+          ? structures_from(*symbols, dump, *found.debugger_data, diagnostics, build)
+          : find_structures_of(dump.process, dump.thread, build, *found.debugger_data);
   if (!found.structures) return found;
   place_structures(dump, found);
   return found;

@@ -11,6 +11,7 @@
 #include "image/image.h"
 #include "kernel/windows/debugger_data.h"
 #include "kernel/windows/structures.h"
+#include "types/symbol_file.h"
 
 namespace engram::kernel::windows {
 
@@ -25,8 +26,9 @@ struct SmallDump {
   std::optional<VirtAddr> processor, thread, process;
 };
 
-/// The image must have Facts::triage and Facts::crash.
+/// The image must have Facts::triage and Facts::crash. Structures are those of the file `symbols`,
+/// if it is not null; an error in them says that the process and the thread do not agree with it.
 [[nodiscard]] SmallDump read_small_dump(const image::Image& image, Diagnostics& diagnostics,
-                                        std::uint32_t build);
+                                        std::uint32_t build, const types::SymbolFile* symbols);
 
 }  // namespace engram::kernel::windows

@@ -91,17 +91,17 @@ void choose_thread(const paging::AddressSpace& space, Diagnostics& diagnostics, 
                               likely.build));
 }
 
-/// Whether the thread says that it is one of this process; numbers of both are multiples of 4.
+}  // namespace
+
 bool belong_together(Bytes process, Bytes thread, const Structures& with) {
   constexpr std::uint64_t kMostIds = std::uint64_t{1} << 32;
+  if (!with.process_id || !with.thread_process_id || !with.thread_id) return false;
   const auto id = load<std::uint64_t>(process, *with.process_id.offset);
   const auto owner = load<std::uint64_t>(thread, *with.thread_process_id.offset);
   const auto number = load<std::uint64_t>(thread, *with.thread_id.offset);
   return id && owner && number && *id == *owner && *id % 4 == 0 && *number % 4 == 0 &&
          *id < kMostIds && *number < kMostIds && *number != 0;
 }
-
-}  // namespace
 
 Result<Structures> find_structures_of(Bytes process, Bytes thread, std::uint32_t build,
                                       const DebuggerData& debugger_data) {
@@ -127,8 +127,7 @@ Result<Structures> find_structures_of(Bytes process, Bytes thread, std::uint32_t
   }
   return fail(
       "windows: under none of the {} known layouts of EPROCESS do the process and the thread of "
-      "the "
-      "small (triage) dump belong together (build {})",
+      "the small (triage) dump belong together (build {})",
       known.processes.size(), build);
 }
 

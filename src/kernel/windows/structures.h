@@ -13,6 +13,7 @@
 #include "base/diagnostics.h"
 #include "kernel/linux/fields.h"
 #include "kernel/windows/debugger_data.h"
+#include "types/symbol_file.h"
 
 namespace engram::kernel::windows {
 
@@ -94,6 +95,15 @@ Result<Structures> find_structures_of(Bytes process, Bytes thread, std::uint32_t
 /// processes.
 Result<Structures> structures_of(const types::TypeDb& types, Diagnostics& diagnostics,
                                  Architecture architecture, std::uint32_t build);
+
+/// The same of a file, which they are then said to be from. Errors: also that its types cannot be
+/// read.
+Result<Structures> read_structures(const types::SymbolFile& symbols, Diagnostics& diagnostics,
+                                   Architecture architecture, std::uint32_t build);
+
+/// Whether the thread says that it is one of this process, both of x86-64; their numbers are
+/// multiples of 4. Empty bytes belong to nothing.
+[[nodiscard]] bool belong_together(Bytes process, Bytes thread, const Structures& with);
 
 /// Those that can be told from what all processes on the list hold, and what KDBG names; a
 /// diagnostics row for each member that is not known. Errors: the list is too short or damaged, or

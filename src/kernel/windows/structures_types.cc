@@ -4,6 +4,8 @@
 // Members of the kernel's structures by their names in a file of its types. A file of PDB or ISF
 // has all names that Microsoft publishes; those of some versions only are named here with them.
 
+#include <fmt/core.h>
+
 #include "kernel/windows/kernel_values.h"
 #include "kernel/windows/structures.h"
 
@@ -41,6 +43,7 @@ void set_thread(Structures& to, const Layout& thread) {
   to.stack_base = thread.field<VirtAddr>("Tcb.StackBase");
   to.kernel_stack = thread.field<VirtAddr>("Tcb.KernelStack");
   to.initial_stack = thread.field<VirtAddr>("Tcb.InitialStack");
+  to.thread_process = thread.optional_field<VirtAddr>("Tcb.ApcState.Process");
   to.thread_state = thread.field<std::uint8_t>("Tcb.State");
   to.wait_reason = thread.field<std::uint8_t>("Tcb.WaitReason");
 }
@@ -146,6 +149,19 @@ Result<Structures> structures_of(const TypeDb& types, Diagnostics& diagnostics,
     to.driver_timestamp = driver_timestamp_of(architecture, build);
   }
   return to;
+}
+
+Result<Structures> read_structures(const types::SymbolFile& symbols, Diagnostics& diagnostics,
+                                   Architecture architecture, std::uint32_t build) {
+  const auto types = symbols.types();
+  if (!types) return fail("{}: {}", symbols.path, types.error().text);
+  for (const auto& note : symbols.notes)
+    diagnostics.add(Level::info, "symbols", fmt::format("{}: {}", symbols.path, note));
+  auto found = structures_of(*types, diagnostics, architecture, build);
+  if (!found) return fail("{}: {}", symbols.path, found.error().text);
+  found->source = fmt::format("file: {} ({} {})", symbols.path, symbols.format,
+                              symbols.pdb ? symbols.pdb->key() : "");
+  return found;
 }
 
 }  // namespace engram::kernel::windows

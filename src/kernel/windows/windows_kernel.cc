@@ -53,14 +53,16 @@ WindowsKernel::WindowsKernel(const image::Image& image, Diagnostics& diagnostics
 
 WindowsKernel::~WindowsKernel() = default;
 
-Result<std::unique_ptr<WindowsKernel>> WindowsKernel::of_small_dump(const image::Image& image,
-                                                                    Diagnostics& diagnostics) {
+Result<std::unique_ptr<WindowsKernel>> WindowsKernel::of_small_dump(
+    const image::Image& image, Diagnostics& diagnostics, const types::SymbolFile* symbols) {
   if (image.facts().architecture != Architecture::x86_64) {
     return fail("windows: the structures of {} are not known",
                 to_string(image.facts().architecture));
   }
   const std::uint32_t build = find_build(image.facts(), {});
-  auto small = windows::read_small_dump(image, diagnostics, build);
+  auto small = windows::read_small_dump(image, diagnostics, build, symbols);
+  if (symbols != nullptr && !small.structures)
+    diagnostics.add(Level::error, "symbols", small.structures.error().text);
   // As "image" it is said after an answer.
   diagnostics.add(Level::warning, "image",
                   "a small (triage) dump: of all processes and threads it has the one that ran");
@@ -129,18 +131,15 @@ Result<void> WindowsKernel::check(const types::SymbolFile& symbols,
 Result<windows::Structures> WindowsKernel::structures_from(const types::SymbolFile& symbols,
                                                            VirtAddr process_head,
                                                            Diagnostics& diagnostics) const {
-  auto types = symbols.types();
-  if (!types) return fail("{}: {}", symbols.path, types.error().text);
-  auto found = windows::structures_of(*types, diagnostics, space_.mode().architecture, build_);
-  if (!found) return fail("{}: {}", symbols.path, found.error().text);
-  if (!windows::is_system_first(space_, process_head, *found)) {
+  ENGRAM_TRY(auto found,
+             windows::read_structures(symbols, diagnostics, space_.mode().architecture, build_));
+  if (!windows::is_system_first(space_, process_head, found)) {
     return fail("windows: by {}, the list of processes at {:#x} does not begin with System",
                 symbols.path, process_head.value);
   }
-  found->object.has_cookie =
+  found.object.has_cookie =
       symbols.addresses.contains("ObHeaderCookie") || windows::has_type_cookie(build_);
-  found->source = fmt::format("file: {} ({} {})", symbols.path, symbols.format, symbols.pdb->key());
-  diagnostics.add(Level::info, "windows", "structures: " + found->source);
+  diagnostics.add(Level::info, "windows", "structures: " + found.source);
   return found;
 }
 

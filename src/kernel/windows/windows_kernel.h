@@ -47,9 +47,11 @@ class WindowsKernel {
                                                      windows::Search search = windows::Search::all,
                                                      const types::SymbolFile* symbols = nullptr);
 
-  /// What a small dump, which has no page tables, holds of the kernel. Errors: it is not of x86-64.
-  static Result<std::unique_ptr<WindowsKernel>> of_small_dump(const image::Image& image,
-                                                              Diagnostics& diagnostics);
+  /// What a small dump, which has no page tables, holds of the kernel; `symbols` is as for find().
+  /// Errors: it is not of x86-64.
+  static Result<std::unique_ptr<WindowsKernel>> of_small_dump(
+      const image::Image& image, Diagnostics& diagnostics,
+      const types::SymbolFile* symbols = nullptr);
 
   [[nodiscard]] const image::Image& image() const { return image_; }
   [[nodiscard]] const paging::AddressSpace& space() const { return space_; }
