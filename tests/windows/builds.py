@@ -50,7 +50,7 @@ BUILDS["26100-arm64"] = _build(
     26100, kdbg_size=0x380, process_size=0x900, pid=0x1C0, links=0x1C8, create=0x1E8, exit=0x680, parent=0x2C0,
     peb=0x2D0, wow64=0x300, wow64_direct=False, name=0x328, threads=0x360, vads=0x618, handles=0x2F0, token=0x238,
     section_base=0x2A0, user_root=0, thread_size=0x768, cid=0x4E8, thread_links=0x558, start=0x4C0, win32_start=0x540,
-    thread_create=0x4A0, processor_state=0x100, context_frame=0x2E0, prcb_context=0x8A0, version=(10, 0),
+    thread_create=0x4A0, processor_state=0x100, context_frame=0x2E0, prcb_context=0x8A0, context_size=0x390, version=(10, 0),
     vad_flags=(4, 7, 21), initial_stack=0x28, stack_limit=0x30, stack_base=0x38, kernel_stack=0x58, apc_process=0xB0,
     teb=0xE8, table_code=0x8, key=(0x48, 0x50), state=0x17C, thread_process=0x218, kthread_links=0x2F0, wait_reason=0x27B)
 BUILDS[22621] = types.SimpleNamespace(**{**vars(BUILDS[22000]), "number": 22621})
@@ -92,3 +92,16 @@ def unknown():
 
 
 BUILDS[30123] = unknown()
+
+
+def unknown_arm64():
+    """The same of arm64."""
+    build = {**vars(BUILDS["26100-arm64"]), "number": 30123, "process_size": 0x968, "thread_size": 0x7B0}
+    build.update(pid=0x208, links=0x210, create=0x228, exit=0x690, parent=0x410, peb=0x2B0, wow64=0x370, name=0x3C8,
+                 threads=0x1E0, vads=0x650, handles=0x2E8, token=0x298, section_base=0x300, cid=0x540, thread_links=0x578,
+                 start=0x510, win32_start=0x590, thread_create=0x4F0, vad_flags=(3, 8, 22), table_code=0x18,
+                 key=(0x60, 0x68))
+    return types.SimpleNamespace(**build)
+
+
+BUILDS["30123-arm64"] = unknown_arm64()

@@ -59,6 +59,8 @@ def pe_header(pdb, guid, age, size, machine=0x8664):
 class Guest:
     MACHINE, MACHINE_NAME, ARCHITECTURE = 0x8664, "AMD64", "x86_64"
     WIDTH = 8  # bytes of a pointer
+    LEVELS = 4  # of page tables
+    PDB, AGE = "ntkrnlmp.pdb", 1
     SPACE = Space
     SPECIAL_ROOT_BITS = 2  # of DirectoryTableBase: no part of the address
 
@@ -87,7 +89,7 @@ class Guest:
         build = self.layout
         self.kernel.map(NT, DATA, PRESENT)
         self.kernel.map(NT + DATA, NT_SIZE - DATA)
-        self.kernel.write(NT, pe_header(b"ntkrnlmp.pdb", bytes(range(16)), 1, NT_SIZE, self.MACHINE))
+        self.kernel.write(NT, pe_header(self.PDB.encode(), bytes(range(16)), self.AGE, NT_SIZE, self.MACHINE))
         self.kernel.write(NT + 0x1000, b"\xCC" * 0x1000)
         self.variables = Heap(self.kernel, NT + DATA)
         self.module_list = self.variable("QQ", 0, 0)

@@ -25,9 +25,11 @@ def sign_extended(address):
 class Guest32(Processes):
     MACHINE, MACHINE_NAME, ARCHITECTURE = 0x14C, "I386", "x86"
     WIDTH = 4  # bytes of a pointer
+    PDB, AGE = "ntkrpamp.pdb", 2
 
     def __init__(self, pae, build=7601):
         self.pae, self.build, self.layout = pae, build, builds.X86_BUILDS[build]
+        self.LEVELS = 3 if pae else 2  # of page tables
         self.withheld = set()
         self.physical = Physical(2, RAM_BELOW_4G)
         self.SPACE = PaeSpace if pae else NarrowSpace

@@ -5,6 +5,7 @@ import json
 import struct
 
 import dump
+import symbols
 from guest import NT, Guest
 from program import QUERIES, Failed, Image, compare, registers_query
 
@@ -67,7 +68,31 @@ def check_small(engram, path, build, current):
     return image
 
 
+def with_symbols(engram, folder):
+    """A build that no table has; and a file that is of another one."""
+    guest = Guest(30123)
+    small = dump.Small(guest, 0)
+    path, file = folder / "unknown.dmp", folder / "nt.pdb"
+    path.write_bytes(small.data)
+    if "belong together" not in (text := Image(engram, path).error("SELECT * FROM processes")):
+        raise Failed(f"a build that is not known: {text}")
+    file.write_bytes(symbols.pdb(guest.layout))
+    image = Image(engram, path, "--symbols", str(file))
+    process, = [row for row in guest.truth["processes"] if int(row["virtual_address"], 16) == small.process]
+    rows = image.query("SELECT virtual_address, pid, parent, name, page_table, start_time, threads FROM processes")
+    compare("processes", rows, [{**process, "threads": None}])
+    compare("threads", image.query(QUERIES["threads"]), [guest.truth["threads"][0]])
+    if not any("whose GUID is not in the image" in text for text in image.messages("SELECT * FROM processes")):
+        raise Failed("nothing says that the file was not compared")
+    file.write_bytes(symbols.pdb(Guest(19041).layout))
+    if "do not belong together" not in (text := image.error("SELECT * FROM processes")):
+        raise Failed(f"symbols of another build: {text}")
+    if len(image.query("SELECT * FROM drivers")) != 6:
+        raise Failed("no drivers with a file of another kernel")
+
+
 def triage(engram, folder):
+    with_symbols(engram, folder)
     path = folder / "small.dmp"
     for build in (7601, 26100):
         check_small(engram, path, build, 0)

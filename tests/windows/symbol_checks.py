@@ -17,10 +17,12 @@ from program import QUERIES, Failed, Image, check_tables, compare, queries_of
 def symbols(engram, folder, build):
     """Every table, with the structures from a file: PDB and ISF, also of a build that the table does not know."""
     guest, files = generate.write(folder, build, (1, "raw"))
-    addresses = {"PsActiveProcessHead": guest.process_list - NT, "PsLoadedModuleList": guest.module_list - NT,
-                 **{name: address - NT for name, address in guest.tree.symbols.items()}}
-    isf = symbol_files_of.isf(guest.layout, addresses).encode()
-    made = {"nt.pdb": symbol_files_of.pdb(guest.layout, addresses), "nt.json": isf, "nt.json.gz": gzip.compress(isf),
+    base = int(guest.truth["drivers"][0]["base_address"], 16)
+    addresses = {"PsActiveProcessHead": guest.process_list, "PsLoadedModuleList": guest.module_list,
+                 **guest.tree.symbols}
+    addresses = {name: address - base for name, address in addresses.items()}
+    isf = symbol_files_of.isf(guest.layout, addresses, age=guest.AGE).encode()
+    made = {"nt.pdb": symbol_files_of.pdb(guest.layout, addresses, age=guest.AGE), "nt.json": isf, "nt.json.gz": gzip.compress(isf),
             "nt.json.xz": lzma.compress(isf)}
     for name, content in made.items():
         file = folder / name
@@ -30,10 +32,13 @@ def symbols(engram, folder, build):
         row, = image.query("SELECT types_source, pdb_name, pdb_guid, pdb_age FROM image_info")
         if not row.pop("types_source").startswith(f"file: {file} ("):
             raise Failed(f"{name}: the structures are not said to be from it")
-        compare("image_info", [row], [{"pdb_name": "ntkrnlmp.pdb", "pdb_guid": "030201000504070608090A0B0C0D0E0F",
-                                       "pdb_age": 1}])
+        compare("image_info", [row], [{"pdb_name": guest.PDB, "pdb_guid": "030201000504070608090A0B0C0D0E0F",
+                                       "pdb_age": guest.AGE}])
         if lost := [text for text in image.messages("SELECT * FROM processes") if "has no" in text]:
             raise Failed(f"{name}: {lost}")
+
+    if build not in BUILDS or guest.ARCHITECTURE != "x86_64":
+        return
 
     def no_debugger_data(changing):
         changing.kernel.write(changing.debugger_data, bytes(changing.layout.kdbg_size))
@@ -55,8 +60,8 @@ TOLD = {
 
 def content(engram, folder):
     """A build that the table does not know: each cell is what is true or NULL, and what is NULL is said."""
-    for encoded in (False, True):
-        guest, files = generate.write(folder, 30123, (5, "raw"), encoded)
+    for build, encoded in ((30123, False), (30123, True), ("30123-arm64", False), ("x86-30123", False)):
+        guest, files = generate.write(folder, build, (5, "raw"), encoded)
         for path in files.values():
             image = Image(engram, path)
             for table, told in TOLD.items():
@@ -128,7 +133,8 @@ def symbol_files(engram, folder):
             "SELECT handle, type, name FROM handles"), names)
     small = folder / "small.dmp"
     small.write_bytes(dump.Small(Guest(19041), 0).data)
-    if "not used for small" not in (said := Image(engram, small, "--symbols", str(file)).error("SELECT * FROM processes")):
+    said = Image(engram, small, "--symbols", str(folder / "linux.json")).error("SELECT * FROM processes")
+    if "not of Windows" not in said:
         raise Failed(f"a small dump: {said}")
     # Cut anywhere, or with words changed, a file is read or refused.
     for at in range(0, len(pdb), 97):

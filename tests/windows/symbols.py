@@ -12,12 +12,67 @@ SIMPLE = {1: 0x20, 2: 0x21, 4: 0x22, 8: 0x23}
 NAMES = {1: "unsigned char", 2: "unsigned short", 4: "unsigned long", 8: "unsigned long long"}
 
 
+def narrow_structures(build):
+    """As structures(), of 32-bit machines."""
+    old = build.number < 9600
+    type_at, protection_at, private_at = build.vad_flags
+    node = {"LeftChild": (4, 4), "RightChild": (8, 4)} if old else {"VadNode": (0, "_RTL_BALANCED_NODE")}
+    parent, name = build.key
+    found = {
+        "_LIST_ENTRY": (8, {"Flink": (0, 4), "Blink": (4, 4)}),
+        "_CLIENT_ID": (8, {"UniqueProcess": (0, 4), "UniqueThread": (4, 4)}),
+        "_EX_FAST_REF": (4, {"Value": (0, 4), "RefCnt": (0, ("bits", 4, 0, 3))}),
+        "_KPROCESS": (build.create & -8, {"DirectoryTableBase": (0x18, 4)}),
+        "_EPROCESS": (build.process_size, {
+            "Pcb": (0, "_KPROCESS"), "UniqueProcessId": (build.pid, 4), "ActiveProcessLinks": (build.links, "_LIST_ENTRY"),
+            "CreateTime": (build.create, 8), "InheritedFromUniqueProcessId": (build.parent, 4), "Peb": (build.peb, 4),
+            "ImageFileName": (build.name, ("array", 15)), "ThreadListHead": (build.threads, "_LIST_ENTRY"),
+            "VadRoot": (build.vads, 4), "ObjectTable": (build.handles, 4), "Token": (build.token, "_EX_FAST_REF"),
+            "SectionBaseAddress": (build.section_base, 4), "ExitTime": (build.exit, 8)}),
+        "_KTHREAD": (build.thread_create, {
+            "InitialStack": (build.initial_stack, 4), "StackBase": (build.stack_base, 4),
+            "KernelStack": (build.kernel_stack, 4), "Teb": (build.teb, 4), "State": (build.state, 1),
+            "WaitReason": (build.wait_reason, 1)}),
+        "_ETHREAD": (build.thread_size, {
+            "Tcb": (0, "_KTHREAD"), "Cid": (build.cid, "_CLIENT_ID"), "ThreadListEntry": (build.thread_links, "_LIST_ENTRY"),
+            "StartAddress": (build.start, 4), "Win32StartAddress": (build.win32_start, 4),
+            "CreateTime": (build.thread_create, 8)}),
+        "_KSPECIAL_REGISTERS": (0x54, {"Cr0": (0, 4)}),
+        "_CONTEXT": (0x2CC, {"ContextFlags": (0, 4)}),
+        "_KPROCESSOR_STATE": (0x320, {"ContextFrame": (0, "_CONTEXT"), "SpecialRegisters": (0x2CC, "_KSPECIAL_REGISTERS")}),
+        "_KPRCB": (build.prcb_context + 4, {
+            "CurrentThread": (4, 4), "Number": (0x3CC, 4), "ProcessorState": (build.processor_state, "_KPROCESSOR_STATE"),
+            "Context": (build.prcb_context, 4)}),
+        "_RTL_BALANCED_NODE": (12, {"Left": (0, 4), "Right": (4, 4), "ParentValue": (8, 4)}),
+        "_MMVAD_FLAGS": (4, {"VadType": (0, ("bits", 4, type_at, 3)), "Protection": (0, ("bits", 4, protection_at, 5)),
+                             "PrivateMemory": (0, ("bits", 4, private_at, 1))}),
+        "_MMVAD_SHORT::<unnamed-tag>": (4, {"LongFlags": (0, 4), "VadFlags": (0, "_MMVAD_FLAGS")}),
+        "_MMVAD_SHORT": (0x28, {**node, "StartingVpn": (0xC, 4), "EndingVpn": (0x10, 4),
+                                "u": (build.vad_flags_at, "_MMVAD_SHORT::<unnamed-tag>")}),
+        "_MMVAD": (0x4C, {"Subsection": (build.vad_file[0], 4)}),
+        "_CONTROL_AREA": (0x50, {"FilePointer": (build.vad_file[1], "_EX_FAST_REF")}),
+        "_HANDLE_TABLE": (0x80, {"TableCode": (build.table_code, 4)}),
+        "_HANDLE_TABLE_ENTRY": (8, {"Object": (0, 4), "GrantedAccess": (4, 4)} if old else {
+            "Attributes": (0, ("bits", 4, 1, 2)), "ObjectPointerBits": (0, ("bits", 4, 3, 29)),
+            "GrantedAccessBits": (4, ("bits", 4, 0, 25))}),
+        "_CM_KEY_CONTROL_BLOCK": (0xB0, {"ParentKcb": (parent, 4), "NameBlock": (name, 4)}),
+    }
+    if old:
+        found["_MM_AVL_TABLE"] = (0x20, {"BalancedRoot": (0, ("array", 0x14))})
+    else:
+        found["_KLDR_DATA_TABLE_ENTRY"] = (0x5C, {"DllBase": (0x18, 4), "TimeDateStamp": (0x58, 4)})
+    return found
+
+
 def structures(build):
     """Structures as {name: (size, {member: (offset, type)})}; a type is a number of bytes, ("array", bytes), a name of
     another structure or ("bits", bytes, first bit, bits)."""
+    if hasattr(build, "vad_file"):
+        return narrow_structures(build)
     old = build.number < 9600
     type_at, protection_at, private_at = build.vad_flags
     width = 8 if old else 4
+    context_size = getattr(build, "context_size", 0x4D0)
     node = {"LeftChild": (8, 8), "RightChild": (16, 8)} if old else {"VadNode": (0, "_RTL_BALANCED_NODE")}
     vpn = {"StartingVpn": (0x18, 8), "EndingVpn": (0x20, 8)} if old else {
         "StartingVpn": (0x18, 4), "EndingVpn": (0x1C, 4), "StartingVpnHigh": (0x20, 1), "EndingVpnHigh": (0x21, 1)}
@@ -25,7 +80,8 @@ def structures(build):
         "_LIST_ENTRY": (16, {"Flink": (0, 8), "Blink": (8, 8)}),
         "_CLIENT_ID": (16, {"UniqueProcess": (0, 8), "UniqueThread": (8, 8)}),
         "_EX_FAST_REF": (8, {"Value": (0, 8), "RefCnt": (0, ("bits", 8, 0, 4))}),
-        "_KPROCESS": (build.pid, {"DirectoryTableBase": (0x28, 8), "UserDirectoryTableBase": (build.user_root, 8)}),
+        "_KPROCESS": (build.pid, {"DirectoryTableBase": (0x28, 8),
+                                  **({"UserDirectoryTableBase": (build.user_root, 8)} if build.user_root else {})}),
         "_EPROCESS": (build.process_size, {
             "Pcb": (0, "_KPROCESS"), "UniqueProcessId": (build.pid, 8), "ActiveProcessLinks": (build.links, "_LIST_ENTRY"),
             "CreateTime": (build.create, 8), "InheritedFromUniqueProcessId": (build.parent, 8), "Peb": (build.peb, 8),
@@ -42,8 +98,8 @@ def structures(build):
             "StartAddress": (build.start, 8), "Win32StartAddress": (build.win32_start, 8),
             "CreateTime": (build.thread_create, 8)}),
         "_KSPECIAL_REGISTERS": (build.context_frame, {"Cr0": (0, 8)}),
-        "_CONTEXT": (0x4D0, {"P1Home": (0, 8)}),
-        "_KPROCESSOR_STATE": (build.context_frame + 0x4D0, {
+        "_CONTEXT": (context_size, {"P1Home": (0, 8)}),
+        "_KPROCESSOR_STATE": (build.context_frame + context_size, {
             "SpecialRegisters": (0, "_KSPECIAL_REGISTERS"), "ContextFrame": (build.context_frame, "_CONTEXT")}),
         "_KPRCB": (build.prcb_context + 8, {
             "CurrentThread": (8, 8), "Number": (0x24, 4), "ProcessorState": (build.processor_state, "_KPROCESSOR_STATE"),
@@ -80,12 +136,13 @@ def isf(build, symbols=(), guid=GUID, age=AGE):
             return {"kind": "array", "count": what[1], "subtype": kind(1)}
         return {"kind": "bitfield", "bit_position": what[2], "bit_length": what[3], "type": kind(what[1])}
 
+    pointer = 4 if hasattr(build, "vad_file") else 8
     name = "%08X%04X%04X" % struct.unpack("<IHH", guid[:8]) + guid[8:].hex().upper()
     return json.dumps({
         "metadata": {"format": "6.1.0",
                      "windows": {"pdb": {"GUID": name, "age": age, "database": "ntkrnlmp.pdb", "machine_type": 0x8664}}},
         "base_types": {NAMES[size]: {"kind": "int", "size": size, "signed": False, "endian": "little"} for size in NAMES} |
-                      {"pointer": {"kind": "int", "size": 8, "signed": False, "endian": "little"}},
+                      {"pointer": {"kind": "int", "size": pointer, "signed": False, "endian": "little"}},
         "enums": {},
         "user_types": {name: {"kind": "struct", "size": size, "fields": {
             member: {"offset": offset, "type": kind(what)} for member, (offset, what) in members.items()}}
