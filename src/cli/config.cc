@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "cli/input.h"
+#include "cli/memory_limit.h"
 #include "output/writer.h"
 
 namespace engram::cli {
@@ -53,6 +54,14 @@ Result<void> set_diagnostics(Config& config, const toml::node& value, const Plac
   return {};
 }
 
+Result<void> set_memory(Config& config, const toml::node& value, const Place& place) {
+  const auto text = value.value_exact<std::string>();
+  const auto bytes = text ? parse_memory(*text) : fail("");
+  if (!bytes) return place.expected("memory", kMemoryExpected);
+  config.memory = *bytes;
+  return {};
+}
+
 Result<void> set_history(Config& config, const toml::node& value, const Place& place) {
   const auto text = value.value_exact<std::string>();
   if (!text || (!text->empty() && text->front() != '/')) {
@@ -74,9 +83,10 @@ struct Key {
   Result<void> (*set)(Config& config, const toml::node& value, const Place& place);
 };
 
-constexpr std::array<Key, 4> kKeys{{
+constexpr std::array<Key, 5> kKeys{{
     {"output", "format", set_format},
     {"database", "diagnostics_max_entries", set_diagnostics},
+    {"database", "memory", set_memory},
     {"shell", "history", set_history},
     {"cache", "enabled", set_cache},
 }};
@@ -85,9 +95,11 @@ constexpr std::array<Key, 4> kKeys{{
 template <class Get>
 std::string known(Get get) {
   std::string text;
+  std::string_view last;  // keys of a section stand together
   for (const Key& key : kKeys) {
     const auto name = get(key);
-    if (!name.empty()) text += (text.empty() ? "" : ", ") + std::string(name);
+    if (!name.empty() && name != last) text += (text.empty() ? "" : ", ") + std::string(name);
+    last = name;
   }
   return text;
 }

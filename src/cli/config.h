@@ -9,6 +9,7 @@
 //
 //   [database]
 //   diagnostics_max_entries = 1000   # rows that the diagnostics table keeps
+//   memory = "512MB"                 # what the program may take, unless --memory says otherwise
 //
 //   [shell]
 //   history = "/home/me/engram"      # the file of the shell's history; "": none is kept
@@ -28,6 +29,7 @@ namespace engram::cli {
 struct Config {
   std::optional<std::string> format;
   std::optional<std::uint64_t> diagnostics_max_entries;
+  std::optional<std::uint64_t> memory;  ///< bytes
   std::optional<std::string> history;
   std::optional<bool> cache_enabled;
 };

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <new>
 
 #include "cli/command.h"
+#include "cli/memory_limit.h"
 #include "cli/words.h"
 
 namespace engram::cli {
@@ -64,7 +66,11 @@ DotOutcome run_dot_command(DotContext& context, std::string_view line) {
     return failed_with(kUsage, "{}: only in the shell", command->name);
   }
   if (auto& session = context.image.session(); session.image().is_live()) session.refresh();
-  return command->run(context, Words(words->begin() + 1, words->end()));
+  try {
+    return command->run(context, Words(words->begin() + 1, words->end()));
+  } catch (const std::bad_alloc&) {
+    return failed_with(kNotAnswered, "{}: {}", command->name, kMemoryIsOver);
+  }
 }
 
 int run_one_dot_command(OpenImage& image, const std::string& path, std::string_view line,

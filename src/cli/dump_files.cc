@@ -10,6 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/dot_command.h"
+#include "cli/memory_limit.h"
 #include "cli/progress.h"
 #include "kernel/linux/inode.h"
 #include "kernel/linux/linux_kernel.h"
@@ -49,7 +50,8 @@ Result<std::vector<VirtAddr>, RunFailure> choose(sql::Database& database, std::s
   if (!where.empty()) sql += fmt::format(" WHERE {}", where);
   const auto failure = [&](const sql::QueryError& error) {
     if (interrupts.take()) return tl::unexpected(interrupted());
-    return tl::unexpected(RunFailure{kNotAnswered, error.text, false});
+    return tl::unexpected(
+        RunFailure{kNotAnswered, error.out_of_memory ? kMemoryIsOver : error.text, false});
   };
   std::size_t at = 0;
   auto query = database.prepare_next(sql, at);

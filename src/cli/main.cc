@@ -8,6 +8,7 @@
 #include <clocale>
 #include <csignal>
 #include <exception>
+#include <new>
 
 #include "cli/command.h"
 #include "cli/commands/command.h"
@@ -18,6 +19,7 @@
 #include "cli/commands/read.h"
 #include "cli/commands/shell.h"
 #include "cli/commands/tables.h"
+#include "cli/memory_limit.h"
 
 namespace {
 
@@ -49,6 +51,9 @@ int main(int argument_count, char** arguments) {
         make_info_command(),  make_read_command(),  make_convert_command(), make_tables_command(),
     };
     return run_program(commands, argument_count, arguments, console);
+  } catch (const std::bad_alloc&) {
+    console.error(kMemoryIsOver);
+    return kNotAnswered;
   } catch (const std::exception& exception) {
     console.error(exception.what());
     return kNotAnswered;

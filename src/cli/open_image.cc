@@ -9,6 +9,7 @@
 #include "cli/autostart.h"
 #include "cli/input.h"
 #include "cli/line_editor.h"
+#include "cli/memory_limit.h"
 #include "cli/progress.h"
 #include "image/raw_ranges.h"
 #include "kernel/live.h"
@@ -71,6 +72,15 @@ void add_image_arguments(CLI::App& command, ImageSource& source) {
   command.add_flag("--no-cache", source.no_cache,
                    "Neither keep what is found in the image for the next query, in "
                    "~/.cache/engram, nor use what was kept");
+  command
+      .add_option("--memory", source.memory,
+                  "What may be taken beyond the image's file, as 512MB or 4GB; 1GB unless said "
+                  "otherwise")
+      ->type_name("SIZE")
+      ->check([](const std::string& text) {
+        const auto bytes = parse_memory(text);
+        return bytes ? std::string() : bytes.error().text;
+      });
 }
 
 namespace {
@@ -92,6 +102,16 @@ Result<Config> config_of(const ImageSource& source) {
   const std::string path = folder + "/config.toml";
   std::error_code error;
   return std::filesystem::exists(path, error) || error ? read_config(path) : Config();
+}
+
+/// What the program may take. It is bounded before the image is opened.
+Result<std::uint64_t> bound_memory(const ImageSource& source, const Config& config) {
+  std::uint64_t bytes = config.memory.value_or(kUsualMemory);
+  if (!source.memory.empty()) {
+    ENGRAM_TRY(bytes, parse_memory(source.memory));
+  }
+  limit_memory(bytes);
+  return bytes;
 }
 
 Result<std::unique_ptr<kernel::Session>> make_session(const ImageSource& source,
@@ -146,11 +166,13 @@ Result<std::unique_ptr<kernel::Session>> open_session(const ImageSource& source,
 Result<std::unique_ptr<kernel::Session>> open_session(const ImageSource& source,
                                                       const Console& console) {
   ENGRAM_TRY(const Config config, config_of(source));
+  ENGRAM_CHECK(bound_memory(source, config));
   return open_session(source, console, config);
 }
 
 Result<OpenImage> OpenImage::open(const ImageSource& source, const Console& console) {
   ENGRAM_TRY(Config config, config_of(source));
+  ENGRAM_TRY(const std::uint64_t memory, bound_memory(source, config));
   const std::string& path = source.path;
   OpenImage open;
   open.path_ = path;
@@ -163,9 +185,11 @@ Result<OpenImage> OpenImage::open(const ImageSource& source, const Console& cons
     open.autostart_.push_back(folder + "/autostart");
   }
   open.autostart_.insert(open.autostart_.end(), source.autostart.begin(), source.autostart.end());
-  auto database =
-      sql::Database::create(*open.session_, tables::all_tables(),
-                            {sql::session_lookups(*open.session_), sql::embedded_views()});
+  sql::DatabaseOptions options;
+  options.lookups = sql::session_lookups(*open.session_);
+  options.kept_rows = std::make_shared<sql::RowBudget>(memory / 4);
+  options.sort_memory = memory / 8;
+  auto database = sql::Database::create(*open.session_, tables::all_tables(), std::move(options));
   if (!database) return fail("{}", about(path, database.error().text));
   open.database_ = std::move(*database);
   return open;

@@ -31,10 +31,11 @@ struct ImageSource {
   bool no_config = false;              ///< neither the user's own file nor their autostart folder
   std::vector<std::string> autostart;  ///< further folders
   bool no_cache = false;               ///< nothing is kept for the next time, nor used
+  std::string memory;                  ///< what the program may take; empty: as the settings say
 };
 
-/// Adds IMAGE, --with, --ranges, --symbols, --live, --below-4g, --config, --no-config, --autostart
-/// and --no-cache, which fill in `source`.
+/// Adds IMAGE, --with, --ranges, --symbols, --live, --below-4g, --config, --no-config,
+/// --autostart, --no-cache and --memory, which fill in `source`.
 void add_image_arguments(CLI::App& command, ImageSource& source);
 
 /// Prints what a user should know about the image (that it is cut, say) as warnings.

@@ -289,6 +289,9 @@ TEST_F(ConfigTest, AWrongFileIsAnErrorThatSaysWhere) {
       {"output = 1\n", ":1: no such section: output"},
       {"[database]\ndiagnostics_max_entries = 0\n",
        ":2: diagnostics_max_entries: expected a number"},
+      {"[database]\nmemory = 'much'\n", ":2: memory: expected a size"},
+      {"[database]\nmemory = '1MB'\n", ":2: memory: expected a size"},
+      {"[database]\nmemory = 1\n", ":2: memory: expected a size"},
       {"[shell]\nhistory = 'here'\n", ":2: history: expected the absolute path"},
       {"[cache]\nenabled = 'no'\n", ":2: enabled: expected true or false"},
       {"[output\n", ":1: "},
@@ -301,6 +304,16 @@ TEST_F(ConfigTest, AWrongFileIsAnErrorThatSaysWhere) {
   }
   EXPECT_EQ(run({"query", image_, "SELECT 1", "--config", "/nonexistent"}), kNotAnswered);
   EXPECT_EQ(run({"query", image_, "SELECT 1", "--config", "x", "--no-config"}), kUsage);
+}
+
+TEST_F(ConfigTest, MemoryIsASizeThatIsNotTooSmall) {
+  const std::string path = write("config.toml", "[database]\nmemory = \"2 GiB\"\n");
+  EXPECT_EQ(run({"query", image_, "SELECT 1", "--config", path}), kAnswered) << err_;
+  EXPECT_EQ(run({"query", image_, "SELECT 1", "--memory", "3gb", "--config", path}), kAnswered);
+  for (const char* wrong : {"1MB", "0", "-1", "much", "", "16000000"}) {
+    EXPECT_EQ(run({"query", image_, "SELECT 1", "--memory", wrong}), kUsage) << wrong;
+    EXPECT_THAT(err_, HasSubstr("--memory")) << wrong;
+  }
 }
 
 TEST_F(ConfigTest, AutostartFilesAreRunInOrder) {

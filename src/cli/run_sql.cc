@@ -3,8 +3,10 @@
 #include "cli/run_sql.h"
 
 #include <algorithm>
+#include <new>
 
 #include "cli/command.h"
+#include "cli/memory_limit.h"
 #include "cli/open_image.h"
 #include "cli/progress.h"
 #include "output/text.h"
@@ -58,9 +60,25 @@ std::size_t character_begin(std::string_view text, std::size_t at) {
   return at;
 }
 
+Result<void, RunFailure> run_statements(sql::Database& database, std::string_view sql,
+                                        Results results, const Console& console,
+                                        Interrupts& interrupts) {
+  std::size_t at = 0;
+  while (true) {
+    if (interrupts.take()) return tl::unexpected(RunFailure{kInterrupted, "interrupted"});
+    auto query = database.prepare_next(sql, at);
+    if (!query) return tl::unexpected(query_failure(query.error(), sql, interrupts));
+    if (!*query) return {};
+    const auto outcome = run_query(**query, results.writer, console);
+    if (!outcome) return tl::unexpected(output_failure(results.sink, outcome.error()));
+    if (*outcome) return tl::unexpected(query_failure(**outcome, sql, interrupts));
+  }
+}
+
 }  // namespace
 
 std::string describe(const sql::QueryError& error, std::string_view sql) {
+  if (error.out_of_memory) return kMemoryIsOver;
   if (!error.offset || *error.offset > sql.size()) return error.text;
   const std::string_view before = sql.substr(0, *error.offset);
   const auto line = std::count(before.begin(), before.end(), '\n') + 1;
@@ -101,15 +119,10 @@ RunFailure output_failure(const output::Sink& sink, const Error& error) {
 Result<void, RunFailure> run_sql(sql::Database& database, std::string_view sql, Results results,
                                  const Console& console, Interrupts& interrupts) {
   const Watch watch(interrupts, database);
-  std::size_t at = 0;
-  while (true) {
-    if (interrupts.take()) return tl::unexpected(RunFailure{kInterrupted, "interrupted"});
-    auto query = database.prepare_next(sql, at);
-    if (!query) return tl::unexpected(query_failure(query.error(), sql, interrupts));
-    if (!*query) return {};
-    const auto outcome = run_query(**query, results.writer, console);
-    if (!outcome) return tl::unexpected(output_failure(results.sink, outcome.error()));
-    if (*outcome) return tl::unexpected(query_failure(**outcome, sql, interrupts));
+  try {
+    return run_statements(database, sql, results, console, interrupts);
+  } catch (const std::bad_alloc&) {
+    return tl::unexpected(RunFailure{kNotAnswered, kMemoryIsOver});
   }
 }
 

@@ -4,8 +4,12 @@
 
 #include <sqlite3.h>
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <cstdlib>
 
 #include "sql/database_state.h"
 #include "sql/virtual_table.h"
@@ -18,25 +22,41 @@ Result<void> execute(sqlite3* connection, const std::string& sql) {
   return fail("{}", sqlite3_errmsg(connection));
 }
 
-Result<void> configure(sqlite3* connection) {
+/// Whether SQLite finds a folder for temporary files where it looks for one
+/// (https://www.sqlite.org/tempfiles.html, section 5).
+bool has_temporary_folder() {
+  const std::array<const char*, 5> folders{std::getenv("SQLITE_TMPDIR"), std::getenv("TMPDIR"),
+                                           "/var/tmp", "/usr/tmp", "/tmp"};
+  return std::any_of(folders.begin(), folders.end(), [](const char* folder) {
+    return folder != nullptr && ::access(folder, W_OK | X_OK) == 0;
+  });
+}
+
+Result<void> configure(sqlite3* connection, std::optional<std::uint64_t> sort_memory) {
   // A name in double quotes that is no column is an error, not text: a misspelt column must not
   // turn into a comparison that is never true.
   sqlite3_db_config(connection, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
   sqlite3_db_config(connection, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
   sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
-  // What comes out of an image must not be left behind in the host's temporary folder.
-  return execute(connection, "PRAGMA temp_store = MEMORY");
+  if (!sort_memory || !has_temporary_folder()) {
+    return execute(connection, "PRAGMA temp_store = MEMORY");
+  }
+  // SQLite removes the name of a temporary file before it writes to it: what comes out of an image
+  // is not left behind in the host's folder. A sorter takes what the cache of the database may.
+  ENGRAM_CHECK(execute(connection, "PRAGMA temp_store = FILE"));
+  return execute(connection, fmt::format("PRAGMA cache_size = -{}", *sort_memory / kKiB));
 }
 
 Result<void> add_tables(DatabaseState& state, kernel::Session* session,
-                        std::span<const tables::Table* const> tables) {
+                        std::span<const tables::Table* const> tables,
+                        const std::shared_ptr<RowBudget>& kept_rows) {
   for (const auto* table : tables) {
     const auto is_same = [&](const auto& other) { return other->table->name() == table->name(); };
     if (std::any_of(state.bindings.begin(), state.bindings.end(), is_same)) {
       return fail("sql: two tables are named {}", table->name());
     }
     state.bindings.push_back(std::make_unique<Binding>(
-        Binding{table, table->columns(), session, &state.interrupted, {}}));
+        Binding{table, table->columns(), session, &state.interrupted, kept_rows, {}}));
     ENGRAM_CHECK(register_table(state.connection.get(), *state.bindings.back()));
   }
   return {};
@@ -126,9 +146,10 @@ Result<std::unique_ptr<Database>> Database::create(kernel::Session* session,
   state->connection.reset(connection);
   if (opened != SQLITE_OK) return fail("sql: cannot start SQLite: {}", sqlite3_errstr(opened));
 
-  ENGRAM_CHECK(configure(connection));
+  ENGRAM_CHECK(configure(connection, options.sort_memory));
   ENGRAM_CHECK(register_functions(connection, state->functions));
-  ENGRAM_CHECK(add_tables(*state, session, tables));
+  auto kept_rows = options.kept_rows ? options.kept_rows : std::make_shared<RowBudget>();
+  ENGRAM_CHECK(add_tables(*state, session, tables, kept_rows));
   ENGRAM_CHECK(add_views(*state));
   install_authorizer(connection);
   return std::unique_ptr<Database>(new Database(std::move(state)));
@@ -181,6 +202,14 @@ kernel::Session* Database::session() {
 void Database::interrupt() noexcept {
   state_->interrupted.store(true);
   sqlite3_interrupt(state_->connection.get());
+}
+
+void limit_sqlite_memory(std::uint64_t bytes) {
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 62U;
+  const auto limit = static_cast<sqlite3_int64>(std::min(bytes, kMost));
+  // Close to the soft limit a sort goes on in its file, if it has one.
+  sqlite3_soft_heap_limit64(limit / 2);
+  sqlite3_hard_heap_limit64(limit);
 }
 
 bool is_complete_statement(const std::string& text) {

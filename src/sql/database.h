@@ -15,7 +15,8 @@
 //
 // A Database is used by one thread at a time; only interrupt() may be called from others.
 // Nothing that a statement does touches a file of the host: ATTACH, extensions and the PRAGMAs that
-// change something are refused, and intermediate results are kept in memory.
+// change something are refused. Intermediate results are kept in memory, unless
+// DatabaseOptions::sort_memory lets large ones go to a temporary file without a name.
 
 #include <memory>
 #include <optional>
@@ -27,6 +28,7 @@
 #include "base/result.h"
 #include "kernel/session.h"
 #include "sql/guest_lookups.h"
+#include "sql/row_budget.h"
 #include "sql/schema.h"
 #include "sql/views.h"
 #include "tables/table.h"
@@ -36,7 +38,8 @@ struct sqlite3_stmt;
 namespace engram::sql {
 
 struct QueryError : Error {
-  std::optional<std::size_t> offset;  ///< bytes into the SQL text
+  std::optional<std::size_t> offset{};  ///< bytes into the SQL text
+  bool out_of_memory = false;           ///< of the process, or of limit_sqlite_memory()
 };
 
 struct ResultColumn {
@@ -79,6 +82,14 @@ class Query {
 struct DatabaseOptions {
   GuestLookups lookups;
   std::span<const ViewSource> views = embedded_views();
+  /// Of the rows that are kept for joins; several databases may share one. Beyond it a table is
+  /// walked again for each row of the outer one, which is slower. Null: a default one.
+  std::shared_ptr<RowBudget> kept_rows{};
+  /// Bytes that a sort may take before it goes on in a temporary file, which has no name and is
+  /// gone with the process; large DISTINCTs, GROUP BYs and kept subqueries then go there, too. The
+  /// folder is that of the environment's TMPDIR, or /var/tmp, or /tmp. Nothing, or no such folder
+  /// that can be written to: all of that stays in memory.
+  std::optional<std::uint64_t> sort_memory{};
 };
 
 class Database {
@@ -124,6 +135,11 @@ class Database {
 
   std::unique_ptr<DatabaseState> state_;
 };
+
+/// Bounds what SQLite itself takes for all databases of the process together: sorts, groups,
+/// temporary tables, large values. A statement that needs more fails with out_of_memory. For
+/// programs: a library leaves it to them.
+void limit_sqlite_memory(std::uint64_t bytes);
 
 /// Whether `text` ends with a complete statement (a semicolon outside of strings and comments).
 [[nodiscard]] bool is_complete_statement(const std::string& text);

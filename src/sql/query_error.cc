@@ -6,6 +6,7 @@
 #include <cctype>
 #include <string_view>
 
+#include "sql/callback.h"
 #include "sql/database_state.h"
 #include "sql/suggest.h"
 
@@ -81,7 +82,10 @@ std::optional<std::size_t> only_place(std::string_view sql, std::string_view nam
 }  // namespace
 
 QueryError step_error(DatabaseState& state) {
-  return {{sqlite3_errmsg(state.connection.get())}, std::nullopt};
+  QueryError error{{sqlite3_errmsg(state.connection.get())}};
+  error.out_of_memory =
+      sqlite3_errcode(state.connection.get()) == SQLITE_NOMEM || error.text == kOutOfMemory;
+  return error;
 }
 
 QueryError prepare_error(DatabaseState& state, std::string_view sql, std::size_t at) {

@@ -60,8 +60,8 @@ std::uint64_t hash(const Value& value) {
 Result<std::optional<RowCache>> RowCache::build(tables::Cursor& cursor, std::size_t column_count,
                                                 ColumnSet columns,
                                                 const std::atomic<bool>& interrupted,
-                                                std::uint64_t byte_limit) {
-  RowCache cache;
+                                                BudgetShare share) {
+  RowCache cache(std::move(share));
   cache.slots_.assign(column_count, kNoSlot);
   std::vector<std::size_t> kept;
   for (std::size_t column = 0; column < column_count; ++column) {
@@ -71,17 +71,24 @@ Result<std::optional<RowCache>> RowCache::build(tables::Cursor& cursor, std::siz
   }
   cache.width_ = kept.size();
 
-  std::uint64_t bytes = 0;
   while (true) {
     if (interrupted.load(std::memory_order_relaxed)) return fail("interrupted");
     ENGRAM_TRY(const bool more, cursor.next());
     if (!more) break;
+    const std::size_t wanted = cache.cells_.size() + kept.size();
+    std::uint64_t bytes = sizeof(std::int64_t);  // the row's number, if it is asked for
+    if (wanted > cache.cells_.capacity()) {
+      // While the cells move they are there twice.
+      const std::size_t capacity = std::max(wanted, 2 * cache.cells_.capacity());
+      if (!cache.share_.grow(capacity * sizeof(Value))) return std::optional<RowCache>();
+      cache.cells_.reserve(capacity);
+    }
     for (const std::size_t column : kept) {
       cache.cells_.push_back(cursor.column(column));
-      bytes += sizeof(Value) + heap_bytes(cache.cells_.back());
+      bytes += heap_bytes(cache.cells_.back());
     }
     ++cache.rows_;
-    if (bytes > byte_limit || cache.rows_ >= std::numeric_limits<std::uint32_t>::max()) {
+    if (!cache.share_.grow(bytes) || cache.rows_ >= std::numeric_limits<std::uint32_t>::max()) {
       return std::optional<RowCache>();
     }
   }
@@ -93,10 +100,12 @@ const Value* RowCache::at(std::size_t row, std::size_t column) const {
   return slot == kNoSlot ? nullptr : &cells_[row * width_ + slot];
 }
 
-const RowCache::Index& RowCache::index(std::size_t column, std::size_t type) {
-  const auto [place, is_new] = indexes_.try_emplace(column);
-  Index& index = place->second;
-  if (!is_new) return index;
+const RowCache::Index* RowCache::index(std::size_t column, std::size_t type) {
+  if (const auto known = indexes_.find(column); known != indexes_.end()) return &known->second;
+  if (!share_.grow(rows_ * (sizeof(Index::by_hash[0]) + sizeof(Index::other_type[0])))) {
+    return nullptr;
+  }
+  Index index;
   for (std::size_t row = 0; row < rows_; ++row) {
     const Value& cell = *at(row, column);
     const auto number = static_cast<std::uint32_t>(row);
@@ -107,16 +116,18 @@ const RowCache::Index& RowCache::index(std::size_t column, std::size_t type) {
     }
   }
   std::sort(index.by_hash.begin(), index.by_hash.end());
-  return index;
+  return &indexes_.emplace(column, std::move(index)).first->second;
 }
 
-std::vector<std::uint32_t> RowCache::candidates(std::size_t column, const Value& value) {
-  const Index& rows = index(column, value.index());
-  std::vector<std::uint32_t> found = rows.other_type;
+std::optional<std::vector<std::uint32_t>> RowCache::candidates(std::size_t column,
+                                                               const Value& value) {
+  const Index* const rows = index(column, value.index());
+  if (rows == nullptr) return std::nullopt;
+  std::vector<std::uint32_t> found = rows->other_type;
   const std::uint64_t wanted = hash(value);
-  auto entry = std::lower_bound(rows.by_hash.begin(), rows.by_hash.end(),
+  auto entry = std::lower_bound(rows->by_hash.begin(), rows->by_hash.end(),
                                 std::pair(wanted, std::uint32_t{0}));
-  for (; entry != rows.by_hash.end() && entry->first == wanted; ++entry) {
+  for (; entry != rows->by_hash.end() && entry->first == wanted; ++entry) {
     found.push_back(entry->second);
   }
   return found;

@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "sql/row_budget.h"
 #include "tables/table.h"
 
 namespace engram::sql {
@@ -38,24 +39,23 @@ class ColumnSet {
 
 class RowCache {
  public:
-  /// More than this is not kept: the table is then walked again each time.
-  static constexpr std::uint64_t kByteLimit = 256 * kMiB;
-
-  /// Pulls all rows of `cursor`; nothing if they exceed `byte_limit`.
+  /// Pulls all rows of `cursor`; nothing if they exceed the budget: the table is then walked again
+  /// each time.
   /// Errors: those of the cursor; `interrupted` became true.
   static Result<std::optional<RowCache>> build(tables::Cursor& cursor, std::size_t column_count,
                                                ColumnSet columns,
                                                const std::atomic<bool>& interrupted,
-                                               std::uint64_t byte_limit = kByteLimit);
+                                               BudgetShare share);
 
   [[nodiscard]] std::size_t size() const { return rows_; }
   /// Null if the column was not asked for in build().
   [[nodiscard]] const tables::Value* at(std::size_t row, std::size_t column) const;
 
   /// The rows whose cell may equal `value`, which has the column's type: all that do, and those
-  /// with a cell of another type, for SQLite to compare.
-  [[nodiscard]] std::vector<std::uint32_t> candidates(std::size_t column,
-                                                      const tables::Value& value);
+  /// with a cell of another type, for SQLite to compare. Nothing if the budget has no room for the
+  /// index: it may be any row then.
+  [[nodiscard]] std::optional<std::vector<std::uint32_t>> candidates(std::size_t column,
+                                                                     const tables::Value& value);
 
  private:
   struct Index {
@@ -63,9 +63,11 @@ class RowCache {
     std::vector<std::uint32_t> other_type;
   };
 
-  RowCache() = default;
-  const Index& index(std::size_t column, std::size_t type);
+  explicit RowCache(BudgetShare share) : share_(std::move(share)) {}
+  /// Null if the budget has no room for it.
+  const Index* index(std::size_t column, std::size_t type);
 
+  BudgetShare share_;
   static constexpr std::size_t kNoSlot = ~std::size_t{0};
   std::vector<std::size_t> slots_;  ///< by column: its place among the cells of a row
   std::size_t width_ = 0;           ///< cells of a row

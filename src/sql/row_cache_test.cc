@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <thread>
 
 namespace engram::sql {
 namespace {
@@ -27,10 +28,14 @@ class Vector final : public tables::Cursor {
 
 std::atomic<bool> never = false;
 
+BudgetShare share(std::uint64_t bytes = RowBudget::kDefault) {
+  return BudgetShare(std::make_shared<RowBudget>(bytes));
+}
+
 TEST(RowCache, KeepsTheColumnsThatAreAskedFor) {
   Vector cursor(
       {{std::int64_t{1}, std::string("one"), 1.0}, {std::int64_t{2}, std::string("two"), 2.0}});
-  auto cache = RowCache::build(cursor, 3, ColumnSet(0b101), never);
+  auto cache = RowCache::build(cursor, 3, ColumnSet(0b101), never, share());
   ASSERT_TRUE(cache && *cache);
   EXPECT_EQ((*cache)->size(), 2U);
   EXPECT_TRUE(same(*(*cache)->at(1, 0), std::int64_t{2}));
@@ -41,11 +46,12 @@ TEST(RowCache, KeepsTheColumnsThatAreAskedFor) {
 TEST(RowCache, CandidatesAreEqualCellsAndCellsOfOtherTypes) {
   Vector cursor(
       {{std::int64_t{5}}, {Null{}}, {std::string("5")}, {std::int64_t{6}}, {std::int64_t{5}}});
-  auto cache = RowCache::build(cursor, 1, ColumnSet(), never);
+  auto cache = RowCache::build(cursor, 1, ColumnSet(), never, share());
   ASSERT_TRUE(cache && *cache);
   auto rows = (*cache)->candidates(0, std::int64_t{5});
-  std::sort(rows.begin(), rows.end());
-  EXPECT_THAT(rows, ElementsAre(0, 2, 4)) << "SQLite decides about the text";
+  ASSERT_TRUE(rows);
+  std::sort(rows->begin(), rows->end());
+  EXPECT_THAT(*rows, ElementsAre(0, 2, 4)) << "SQLite decides about the text";
 }
 
 TEST(RowCache, CandidatesAgreeWithAScan) {
@@ -56,7 +62,7 @@ TEST(RowCache, CandidatesAgreeWithAScan) {
     all.push_back({static_cast<std::int64_t>(state >> 55U)});
   }
   Vector cursor(all);
-  auto cache = RowCache::build(cursor, 1, ColumnSet(), never);
+  auto cache = RowCache::build(cursor, 1, ColumnSet(), never, share());
   ASSERT_TRUE(cache && *cache);
   for (std::int64_t wanted = 0; wanted < 520; ++wanted) {
     std::vector<std::uint32_t> slow;
@@ -75,16 +81,44 @@ TEST(RowCache, ZeroEqualsNegativeZero) {
 TEST(RowCache, GivesUpBeyondItsLimit) {
   const std::vector<Value> row{std::string(1000, 'x')};
   Vector cursor({row, row});
-  const auto cache = RowCache::build(cursor, 1, ColumnSet(), never, 1500);
+  const auto cache = RowCache::build(cursor, 1, ColumnSet(), never, share(1500));
   ASSERT_TRUE(cache);
   EXPECT_FALSE(*cache);
+}
+
+TEST(RowCache, WithoutRoomForAnIndexAnyRowIsACandidate) {
+  const auto budget = std::make_shared<RowBudget>(3 * sizeof(Value) + 32);
+  {
+    Vector cursor({{std::int64_t{1}}, {std::int64_t{2}}});
+    auto cache = RowCache::build(cursor, 1, ColumnSet(), never, BudgetShare(budget));
+    ASSERT_TRUE(cache && *cache);
+    EXPECT_GT(budget->taken(), 0U);
+    EXPECT_EQ((*cache)->candidates(0, std::int64_t{2}), std::nullopt);
+  }
+  EXPECT_EQ(budget->taken(), 0U) << "given back with the rows";
+}
+
+TEST(RowBudget, IsNotExceededByThreads) {
+  RowBudget budget(1000);
+  std::atomic<std::uint64_t> taken = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      while (budget.take(3)) taken += 3;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(taken, 999U);
+  budget.give_back(999);
+  EXPECT_TRUE(budget.take(1000));
+  EXPECT_FALSE(budget.take(1));
 }
 
 TEST(RowCache, StopsWhenInterrupted) {
   const std::vector<Value> row{std::int64_t{1}};
   Vector cursor({row, row});
   const std::atomic<bool> interrupted = true;
-  const auto cache = RowCache::build(cursor, 1, ColumnSet(), interrupted);
+  const auto cache = RowCache::build(cursor, 1, ColumnSet(), interrupted, share());
   ASSERT_FALSE(cache);
   EXPECT_EQ(cache.error().text, "interrupted");
 }

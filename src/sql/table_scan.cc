@@ -61,7 +61,7 @@ Result<void> TableScan::fill_cache(Walk& walk) const {
   if (walk.cache) return {};
   ENGRAM_TRY(const auto cursor, open());
   ENGRAM_TRY(walk.cache, RowCache::build(*cursor, binding_->columns.size(), request_.columns,
-                                         *binding_->interrupted));
+                                         *binding_->interrupted, BudgetShare(binding_->kept_rows)));
   walk.too_big = !walk.cache;
   return {};
 }

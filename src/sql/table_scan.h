@@ -34,7 +34,7 @@ struct Request {
 /// The rows behind a request, lookup aside, as far as they are known.
 struct Walk {
   std::vector<tables::KeyValue> keys;
-  bool too_big = false;  ///< the rows exceed the cache
+  bool too_big = false;  ///< the rows exceed the budget
   std::optional<RowCache> cache;
   std::vector<std::int64_t> row_ids;  ///< of the cached rows, once asked for
 };
@@ -59,6 +59,7 @@ struct Binding {
   std::vector<tables::ColumnInfo> columns;
   kernel::Session* session = nullptr;  ///< null in a database that has only a schema
   const std::atomic<bool>* interrupted = nullptr;
+  std::shared_ptr<RowBudget> kept_rows;
   Walks walks;
 };
 
