@@ -25,4 +25,5 @@ cmake -S "$here/../../examples" -B "$scratch/examples" -G Ninja -DCMAKE_PREFIX_P
 cmake --build "$scratch/examples"
 "$scratch/examples/mapping"
 "$scratch/examples/guest_memory"
+"$scratch/examples/queries" "$dump/dump.lime"
 echo "package: installed, found, linked, and $found read"
