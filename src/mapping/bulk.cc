@@ -4,6 +4,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/bytes.h"
@@ -40,7 +41,10 @@ void* allocate_bulk(std::size_t bytes) {
   const std::size_t before = -reinterpret_cast<std::uintptr_t>(area) & (kHugePage - 1);
   if (before != 0) ::munmap(start, before);
   ::munmap(start + before + size, kHugePage - before);
-  ::madvise(start + before, size, MADV_HUGEPAGE);  // refused: ordinary pages do as well
+  // Of what exceeds whole huge pages less than half of one is left to ordinary pages: it would cost
+  // more memory than it saves faults. Refused: ordinary pages do as well.
+  const std::size_t whole = std::max(align_down(bytes + kHugePage / 2, kHugePage), kHugePage);
+  ::madvise(start + before, whole, MADV_HUGEPAGE);
   return start + before;
 }
 
