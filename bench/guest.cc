@@ -241,7 +241,7 @@ const std::vector<std::byte>& one_page() {
   return page;
 }
 Memory runs(std::size_t count) {
-  std::vector<Region> regions;
+  Regions regions;
   regions.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     regions.push_back({PhysAddr(2 * i * kPageSize), kPageSize, Backing::host, one_page().data()});

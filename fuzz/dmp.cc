@@ -23,8 +23,8 @@ void check_regions(std::span<const guest::Region> regions, Bytes file) {
   for (const guest::Region& region : regions) {
     require(region.size > 0 && region.last() >= region.start);
     if (region.backing != guest::Backing::host) continue;
-    require(region.host >= file.data() && region.host <= file.data() + file.size());
-    require(region.size <= static_cast<std::uint64_t>(file.data() + file.size() - region.host));
+    require(region.host() >= file.data() && region.host() <= file.data() + file.size());
+    require(region.size <= static_cast<std::uint64_t>(file.data() + file.size() - region.host()));
   }
 }
 

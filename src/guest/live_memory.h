@@ -36,7 +36,7 @@ class MemorySource : public PhysicalSource {
 template <Backend M>
 [[nodiscard]] Result<Memory> live_memory(const M& memory) {
   const auto source = std::make_shared<const detail::MemorySource<M>>(memory);
-  std::vector<Region> regions;
+  Regions regions;
   for (const auto& region : source->memory().regions()) {
     const Range range = region.range();
     const auto view = region.view(RegionOffset(), range.size());

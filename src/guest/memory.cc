@@ -12,9 +12,9 @@ bool continues(const Region& left, const Region& right) {
   if (left.end() != right.start || left.backing != right.backing) return false;
   switch (left.backing) {
     case Backing::host:
-      return left.host + left.size == right.host;
+      return left.host() + left.size == right.host();
     case Backing::source:
-      return left.host == right.host;
+      return left.host() == right.host();
     case Backing::zero:
     case Backing::unreadable:
       break;
@@ -22,17 +22,19 @@ bool continues(const Region& left, const Region& right) {
   return true;
 }
 
-Result<void> check(const Region& region) {
-  if (region.size == 0) return fail("guest: region at {:#x} is empty", region.start.value);
-  if (!fits_address_space(region.start, region.size)) {
-    return fail("guest: region at {:#x} of {:#x} bytes: its end exceeds 2^64", region.start.value,
-                region.size);
-  }
-  return {};
+bool is_region(const Region& region) {
+  return region.size != 0 && fits_address_space(region.start, region.size);
 }
 
-Result<std::vector<Region>> sorted_and_merged(std::vector<Region> regions) {
-  for (const Region& region : regions) ENGRAM_CHECK(check(region));
+tl::unexpected<Error> refusal(const Region& region) {
+  if (region.size == 0) return fail("guest: region at {:#x} is empty", region.start.value);
+  return fail("guest: region at {:#x} of {:#x} bytes: its end exceeds 2^64", region.start.value,
+              region.size);
+}
+
+Result<Regions> sorted_and_merged(Regions regions) {
+  const auto odd = std::find_if_not(regions.begin(), regions.end(), is_region);
+  if (odd != regions.end()) return refusal(*odd);
   const auto by_start = [](const Region& a, const Region& b) { return a.start < b.start; };
   if (!std::is_sorted(regions.begin(), regions.end(), by_start)) {
     std::sort(regions.begin(), regions.end(), by_start);
@@ -76,7 +78,7 @@ Transfer Region::read(RegionOffset at, MutableBytes to) const {
   Transfer moved{target.size()};
   switch (backing) {
     case Backing::host:
-      moved = ConstVolatileSlice(host + at.value, target.size()).read(0, target);
+      moved = ConstVolatileSlice(host() + at.value, target.size()).read(0, target);
       break;
     case Backing::zero:
       std::fill(target.begin(), target.end(), std::byte{0});
@@ -103,7 +105,7 @@ MemoryResult<ConstVolatileSlice> Region::view(RegionOffset at, std::uint64_t cou
   if (backing != Backing::host) {
     return fail_memory(MemoryErrc::host_address_unavailable, at.value);
   }
-  return ConstVolatileSlice(host + at.value, static_cast<std::size_t>(count));
+  return ConstVolatileSlice(host() + at.value, static_cast<std::size_t>(count));
 }
 
 const Region* Memory::find_behind(PhysAddr address) const {
@@ -114,14 +116,14 @@ const Region* Memory::find_behind(PhysAddr address) const {
   return next == all.end() ? nullptr : &*next;
 }
 
-Result<Memory> Memory::create(std::vector<Region> regions, std::shared_ptr<const void> owner) {
+Result<Memory> Memory::create(Regions regions, std::shared_ptr<const void> owner) {
   ENGRAM_TRY(regions, sorted_and_merged(std::move(regions)));
   Memory memory;
   for (const Region& region : regions) {
     if (region.backing != Backing::unreadable) memory.present_bytes_ += region.size;
     const std::uint64_t words = region.size < 8 ? 0 : region.size - 7;
     if (region.backing == Backing::host && words > memory.largest_.words) {
-      memory.largest_ = {region.start, words, region.host};
+      memory.largest_ = {region.start, words, region.host()};
     }
   }
   if (!regions.empty()) {

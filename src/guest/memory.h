@@ -21,7 +21,6 @@
 #include <optional>
 #include <span>
 #include <utility>
-#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -56,12 +55,20 @@ enum class Backing : std::uint8_t {
   source,      ///< bytes that a PhysicalSource makes
 };
 
-/// A ReadableRegion of 32 bytes, of which a dump may have a million.
+/// A ReadableRegion of 24 bytes, of which a dump may have a million.
 struct Region {
   PhysAddr start;
   std::uint64_t size = 0;  ///< bytes
-  Backing backing = Backing::host;
-  const std::byte* host = nullptr;  ///< for Backing::host; for Backing::source see source()
+  Backing backing : 2 = Backing::host;
+
+  Region() = default;
+  /// `host` is for Backing::host; for Backing::source see from_source().
+  Region(PhysAddr first, std::uint64_t bytes, Backing behind = Backing::host,
+         const std::byte* host = nullptr)
+      : start(first),
+        size(bytes),
+        backing(behind),
+        host_(reinterpret_cast<std::uintptr_t>(host) & kHostMask) {}
 
   /// A region with Backing::source; whoever owns the memory keeps the source alive.
   [[nodiscard]] static Region from_source(PhysAddr start, std::uint64_t size,
@@ -70,7 +77,14 @@ struct Region {
   }
   /// Of a region that from_source() made: a field of its own would make a million regions larger.
   [[nodiscard]] const PhysicalSource& source() const {
-    return *reinterpret_cast<const PhysicalSource*>(host);
+    return *reinterpret_cast<const PhysicalSource*>(host());
+  }
+  /// The first byte of a region with Backing::host.
+  [[nodiscard]] const std::byte* host() const {
+    return reinterpret_cast<const std::byte*>(std::uintptr_t{host_});
+  }
+  void set_host(const std::byte* host) {
+    host_ = reinterpret_cast<std::uintptr_t>(host) & kHostMask;
   }
 
   /// One past the last byte: wraps to 0 for a region that ends with the address space.
@@ -87,8 +101,18 @@ struct Region {
   [[nodiscard]] const Attributes& attributes() const;
   [[nodiscard]] Transfer read(RegionOffset at, MutableBytes to) const;
   [[nodiscard]] MemoryResult<ConstVolatileSlice> view(RegionOffset at, std::uint64_t count) const;
+
+ private:
+  // No address of a program has more bits: 56 are the most, on x86-64 with five levels of page
+  // tables (Documentation/arch/x86/x86_64/mm.rst), 60 with the tags of arm64's MTE.
+  static constexpr unsigned kHostBits = 62;
+  static constexpr std::uint64_t kHostMask = (std::uint64_t{1} << kHostBits) - 1;
+
+  std::uint64_t host_ : kHostBits = 0;
 };
-static_assert(sizeof(Region) == 32 && ReadableRegion<Region> && !WritableRegion<Region>);
+/// Regions of one memory.
+using Regions = RegionCollection<Region>::List;
+static_assert(sizeof(Region) == 24 && ReadableRegion<Region> && !WritableRegion<Region>);
 
 /// Whether a read stopped because the image does not have the next byte. Else it should have it,
 /// but its file is cut or failing.
@@ -121,7 +145,7 @@ class Memory : public MemoryAccess<Memory, Region> {
   /// `owner` keeps the bytes behind the regions alive. Regions may come in any order; neighbours
   /// with the same backing (for host memory: that continue each other there) are merged. Errors: an
   /// empty region, one whose end exceeds 2^64, two that overlap (both are named).
-  static Result<Memory> create(std::vector<Region> regions, std::shared_ptr<const void> owner);
+  static Result<Memory> create(Regions regions, std::shared_ptr<const void> owner);
 
   /// Sorted by start; no two overlap.
   [[nodiscard]] std::span<const Region> regions() const { return regions_.regions(); }
@@ -155,7 +179,7 @@ class Memory : public MemoryAccess<Memory, Region> {
     const Region* const region = find(from);
     if (region == nullptr) return std::nullopt;
     if (region->backing == Backing::host && region->last() - from >= 7) {
-      return mapping::guarded_load(region->host + (from - region->start));
+      return mapping::guarded_load(region->host() + (from - region->start));
     }
     const auto word = read_object<std::uint64_t>(from);
     return word ? std::optional(*word) : std::nullopt;

@@ -40,7 +40,7 @@ TEST(Memory, EmptyHasNothing) {
 
 TEST(Memory, RefusesWhatIsNotARegion) {
   const auto bytes = random_bytes(64, 1);
-  const auto error = [](std::vector<Region> regions) {
+  const auto error = [](Regions regions) {
     return Memory::create(std::move(regions), nullptr).error().text;
   };
   EXPECT_THAT(error({{PhysAddr(0x1000), 0, Backing::zero, nullptr}}),
@@ -105,7 +105,7 @@ class Twin {
     for (std::uint64_t i = 0; i < region.size; ++i) {
       const std::size_t at = region.start.value + i;
       kind_[at] = region.backing == Backing::unreadable ? Kind::unreadable : Kind::there;
-      value_[at] = region.backing == Backing::host ? region.host[i] : std::byte{0};
+      value_[at] = region.backing == Backing::host ? region.host()[i] : std::byte{0};
     }
   }
   Transfer read(std::size_t from, MutableBytes to) const {
@@ -127,8 +127,8 @@ class Twin {
 
 constexpr std::size_t kSpace = 3000;
 
-std::vector<Region> random_regions(std::mt19937_64& random, const std::vector<std::byte>& bytes) {
-  std::vector<Region> regions;
+Regions random_regions(std::mt19937_64& random, const std::vector<std::byte>& bytes) {
+  Regions regions;
   const std::size_t largest = 1 + random() % 200;
   for (std::size_t at = random() % 20; at < kSpace;) {
     const std::size_t size = std::min<std::size_t>(1 + random() % largest, kSpace - at);

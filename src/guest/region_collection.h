@@ -11,33 +11,18 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "guest/access.h"
 #include "guest/range.h"
 #include "guest/region.h"
+#include "guest/start_index.h"
+#include "mapping/bulk.h"
 
 namespace engram::guest {
 namespace detail {
-
-/// The index of the last of `count` ascending numbers that is not above `key`; 0 if all are above.
-/// Without a branch on the numbers: a processor that cannot guess which way a search goes would
-/// lose more than the search takes.
-template <class NumberAt>
-[[nodiscard]] inline std::size_t last_not_above(std::size_t count, std::uint64_t key,
-                                                NumberAt number_at) {
-  std::size_t base = 0;
-  while (count > 1) {
-    const std::size_t half = count / 2;
-    std::size_t all_bits_if_not_above = 0 - static_cast<std::size_t>(number_at(base + half) <= key);
-    // Clang finds out what this stands for, and makes the branch that it avoids.
-    asm("" : "+r"(all_bits_if_not_above));
-    base += all_bits_if_not_above & half;
-    count -= half;
-  }
-  return base;
-}
 
 /// The walk over the regions of a sorted array; see access.h.
 template <ReadableRegion R>
@@ -103,6 +88,9 @@ template <ReadableRegion R>
 class RegionCollection : public MemoryAccess<RegionCollection<R>, R> {
  public:
   using RegionType = R;
+  /// Of a million regions: in huge pages, if they are plain data.
+  using List =
+      std::conditional_t<std::is_trivially_copyable_v<R>, mapping::BulkVector<R>, std::vector<R>>;
 
   /// No regions.
   RegionCollection() = default;
@@ -112,13 +100,13 @@ class RegionCollection : public MemoryAccess<RegionCollection<R>, R> {
   RegionCollection(RegionCollection&& other) noexcept
       : state_(std::move(other.state_)),
         regions_(std::exchange(other.regions_, nullptr)),
-        block_starts_(std::exchange(other.block_starts_, nullptr)),
+        index_(std::exchange(other.index_, {})),
         count_(std::exchange(other.count_, 0)) {}
   RegionCollection& operator=(RegionCollection&& other) noexcept {
     RegionCollection moved(std::move(other));
     std::swap(state_, moved.state_);
     std::swap(regions_, moved.regions_);
-    std::swap(block_starts_, moved.block_starts_);
+    std::swap(index_, moved.index_);
     std::swap(count_, moved.count_);
     return *this;
   }
@@ -126,7 +114,7 @@ class RegionCollection : public MemoryAccess<RegionCollection<R>, R> {
 
   /// Regions in ascending order. Errors: no_region of an empty list; unsorted{start} of a region
   /// that starts before the one in front of it; overlap{start} of one that starts inside it.
-  static MemoryResult<RegionCollection> from(std::vector<R> regions) {
+  static MemoryResult<RegionCollection> from(List regions) {
     if (regions.empty()) return fail_memory(MemoryErrc::no_region);
     for (std::size_t i = 1; i < regions.size(); ++i) {
       const Range before = regions[i - 1].range();
@@ -137,7 +125,7 @@ class RegionCollection : public MemoryAccess<RegionCollection<R>, R> {
     return RegionCollection(std::move(regions));
   }
   /// The same for regions in any order. Errors: no_region, overlap.
-  static MemoryResult<RegionCollection> from_unsorted(std::vector<R> regions) {
+  static MemoryResult<RegionCollection> from_unsorted(List regions) {
     const auto by_start = [](const R& a, const R& b) {
       return a.range().first() < b.range().first();
     };
@@ -149,7 +137,7 @@ class RegionCollection : public MemoryAccess<RegionCollection<R>, R> {
 
   /// Errors: overlap.
   [[nodiscard]] MemoryResult<RegionCollection> insert(R region) const {
-    std::vector<R> all(begin(), end());
+    List all(begin(), end());
     all.push_back(std::move(region));
     return from_unsorted(std::move(all));
   }
@@ -162,7 +150,7 @@ class RegionCollection : public MemoryAccess<RegionCollection<R>, R> {
     if (found == nullptr || found->range().first() != start || found->range().size() != size) {
       return fail_memory(MemoryErrc::no_region, start.value, size);
     }
-    std::vector<R> left(begin(), found);
+    List left(begin(), found);
     left.insert(left.end(), found + 1, end());
     return Removed{RegionCollection(std::move(left)), *found};
   }
@@ -251,25 +239,19 @@ class RegionCollection : public MemoryAccess<RegionCollection<R>, R> {
   }
 
  private:
-  // The starts of every 16th region, so that a search among a million of them touches main memory
-  // for the last few steps only, and these steps the same few cache lines.
-  static constexpr std::size_t kBlock = 16;
   static constexpr std::size_t kPerCacheLine = std::max<std::size_t>(64 / sizeof(R), 1);
 
   struct State {
-    std::vector<R> regions;
-    std::vector<std::uint64_t> block_starts;
+    List regions;
+    detail::StartIndex index;
   };
 
-  explicit RegionCollection(std::vector<R> regions) {
-    State state{std::move(regions), {}};
-    state.block_starts.reserve((state.regions.size() + kBlock - 1) / kBlock);
-    for (std::size_t i = 0; i < state.regions.size(); i += kBlock) {
-      state.block_starts.push_back(state.regions[i].range().first().value);
-    }
-    const auto shared = std::make_shared<const State>(std::move(state));
+  explicit RegionCollection(List regions) {
+    const auto start_of = [&regions](std::size_t i) { return regions[i].range().first().value; };
+    detail::StartIndex index(regions.size(), start_of);
+    const auto shared = std::make_shared<const State>(State{std::move(regions), std::move(index)});
     regions_ = shared->regions.data();
-    block_starts_ = shared->block_starts.data();
+    index_ = shared->index.view();
     count_ = shared->regions.size();
     state_ = shared;
   }
@@ -278,12 +260,10 @@ class RegionCollection : public MemoryAccess<RegionCollection<R>, R> {
   [[nodiscard]] const R* last_not_above(PhysAddr address) const {
     const R* first = regions_;
     std::size_t count = count_;
-    if (count > kBlock) {
-      const std::size_t block =
-          detail::last_not_above((count + kBlock - 1) / kBlock, address.value,
-                                 [this](std::size_t i) { return block_starts_[i]; });
-      first += block * kBlock;
-      count = std::min(kBlock, count - block * kBlock);
+    if (count > detail::StartIndex::kBlock) {
+      const auto near = index_.around(address.value, count);
+      first += near.first;
+      count = near.count;
       // The search below would wait for one cache line after the other.
       for (std::size_t i = 0; i < count; i += kPerCacheLine) __builtin_prefetch(first + i);
     }
@@ -295,7 +275,7 @@ class RegionCollection : public MemoryAccess<RegionCollection<R>, R> {
   std::shared_ptr<const State> state_;
   // Of *state_, to be reached without it.
   const R* regions_ = nullptr;
-  const std::uint64_t* block_starts_ = nullptr;
+  detail::StartIndex::View index_;
   std::size_t count_ = 0;
 };
 

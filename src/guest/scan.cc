@@ -92,7 +92,7 @@ class Chunks {
 /// A mapped file fails by pages of the host, which need not lie as those of the guest do.
 std::uint64_t rest_of_page(const Region& region, std::uint64_t offset) {
   const std::uint64_t at = region.backing == Backing::host
-                               ? reinterpret_cast<std::uintptr_t>(region.host + offset)
+                               ? reinterpret_cast<std::uintptr_t>(region.host() + offset)
                                : (region.start + offset).value;
   return kPageSize - (at & kPageMask);
 }

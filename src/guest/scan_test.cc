@@ -33,7 +33,7 @@ class Made final : public PhysicalSource {
 };
 
 Memory memory_of(const Made& made) {
-  std::vector<Region> regions;
+  Regions regions;
   for (std::uint64_t i = 0; i < 50; ++i) {  // some that touch, some with a hole between them
     const std::uint64_t size = i % 2 == 0 ? 256 * kKiB : 200 * kKiB;
     regions.push_back(Region::from_source(PhysAddr(i * 256 * kKiB), size, made));
@@ -72,7 +72,7 @@ TEST(Scan, HandsOutBytesThatAreMadeInOrder) {
 
 /// Regions that are made and others that lie in `host`, which has the bytes of their addresses.
 Memory mixed_memory(std::mt19937& random, const Made& made, Bytes host) {
-  std::vector<Region> regions;
+  Regions regions;
   for (std::uint64_t at = 0; at < host.size();) {
     const std::uint64_t most = random() % 3 == 0 ? 100 : 300 * kKiB;
     const std::uint64_t size = std::min(1 + random() % most, host.size() - at);

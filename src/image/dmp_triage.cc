@@ -165,7 +165,7 @@ class Reader {
   }
 
   std::vector<TriagePiece> pieces_;
-  std::vector<guest::Region> regions_;
+  guest::Regions regions_;
   Tally lost_;
   const FileView& file_;
   const TriageHeader& header_;

@@ -26,6 +26,7 @@ namespace {
 
 using guest::Backing;
 using guest::Region;
+using guest::Regions;
 
 struct Format {
   bool (*sniff)(Bytes head);
@@ -178,13 +179,12 @@ bool serves(const guest::Memory& memory, const Region& region) {
   const Region* const found = memory.find(region.start);
   if (found == nullptr || found->backing != region.backing) return false;
   if (found->last() < region.last()) return false;
-  if (region.backing == Backing::source) return found->host == region.host;
+  if (region.backing == Backing::source) return found->host() == region.host();
   return region.backing != Backing::host ||
-         found->host + (region.start - found->start) == region.host;
+         found->host() + (region.start - found->start) == region.host();
 }
 
-void report_overlaps(const guest::Memory& memory, const std::vector<Region>& regions,
-                     Contents& contents) {
+void report_overlaps(const guest::Memory& memory, const Regions& regions, Contents& contents) {
   Tally overlaps;
   for (const Region& region : regions) {
     if (!region.is_stored() || serves(memory, region)) continue;
@@ -259,7 +259,7 @@ Result<Image> Image::make(const std::string& path, std::uint64_t file_size, Cont
   image.path_ = path;
   image.file_size_ = file_size;
   image.contents_ = std::move(contents);
-  std::vector<Region> regions = std::exchange(image.contents_.regions, {});
+  Regions regions = std::exchange(image.contents_.regions, {});
   // A dump may have a million of them, mostly in order: only others cost time and copies.
   const bool in_order = disjoint_and_sorted(regions);
   if (!in_order) {

@@ -91,7 +91,7 @@ struct Notice {
 struct Contents {
   std::string format;  ///< "raw", "lime", "avml", "elf", "kdump", "dmp", "migration", ... "live"
   std::vector<Range> ranges;
-  std::vector<guest::Region> regions;  ///< may overlap: the first in the list wins
+  guest::Regions regions;  ///< may overlap: the first in the list wins
   Facts facts;
   std::vector<Notice> notices;
   bool truncated = false;  ///< the file ends inside its headers; a range that is cut says so itself

@@ -16,6 +16,7 @@ namespace engram::image::kdump {
 namespace {
 
 using guest::Region;
+using guest::Regions;
 
 constexpr elf::ByteOrder kBigEndian(true);
 
@@ -30,7 +31,7 @@ class Records {
   Records(const FileView& file, Contents& contents) : file_(file), contents_(contents) {}
 
   /// In the order of the file, each as a region at its offset in the plain file.
-  std::vector<Region> read() {
+  Regions read() {
     while (read_record()) {
     }
     return std::move(records_);
@@ -74,7 +75,7 @@ class Records {
   Contents& contents_;
   FileOffset at_ = FileOffset(kFlatHeaderSize);
   std::uint64_t bytes_ = 0;
-  std::vector<Region> records_;
+  Regions records_;
 };
 
 }  // namespace
@@ -87,7 +88,7 @@ bool is_flattened(Bytes head) {
 Result<PlainFile> PlainFile::open(const FileView& file, Contents& contents) {
   PlainFile plain;
   plain.flattened_ = is_flattened(file.copy(FileOffset(0), kFlatSignature.size()));
-  std::vector<Region> regions;
+  Regions regions;
   if (plain.flattened_) {
     regions = Records(file, contents).read();
     std::reverse(regions.begin(), regions.end());  // of overlapping ones the last counts

@@ -13,13 +13,14 @@ namespace {
 
 using guest::Backing;
 using guest::Region;
+using guest::Regions;
 
 /// The bytes [first, last] of `region`.
 Region part(const Region& region, PhysAddr first, PhysAddr last) {
   Region result = region;
   result.start = first;
   result.size = last - first + 1;
-  if (region.backing == Backing::host) result.host = region.host + (first - region.start);
+  if (region.backing == Backing::host) result.set_host(region.host() + (first - region.start));
   return result;
 }
 
@@ -36,14 +37,14 @@ struct Span {
 /// some that have ended below it; the first of them in the list is the one that serves.
 class Sweep {
  public:
-  explicit Sweep(const std::vector<Region>& regions) : regions_(regions) {
+  explicit Sweep(const Regions& regions) : regions_(regions) {
     spans_.reserve(regions.size());
     for (const Region& r : regions) spans_.push_back({spans_.size(), r.start, r.last()});
     std::sort(spans_.begin(), spans_.end(),
               [](const Span& a, const Span& b) { return a.first < b.first; });
   }
 
-  std::vector<Region> run() {
+  Regions run() {
     while (open_spans()) {
       const Span server = open_.top();
       const PhysAddr last =
@@ -79,23 +80,23 @@ class Sweep {
     last_server_ = server;
   }
 
-  const std::vector<Region>& regions_;
+  const Regions& regions_;
   std::vector<Span> spans_;  // by address
   std::priority_queue<Span, std::vector<Span>, std::greater<>> open_;
   std::size_t next_ = 0;  // in spans_
   PhysAddr at_;
-  std::vector<Region> result_;
+  Regions result_;
   std::size_t last_server_ = std::numeric_limits<std::size_t>::max();
 };
 
 }  // namespace
 
-bool disjoint_and_sorted(const std::vector<Region>& regions) {
+bool disjoint_and_sorted(const Regions& regions) {
   const auto meet = [](const Region& a, const Region& b) { return a.last() >= b.start; };
   return std::adjacent_find(regions.begin(), regions.end(), meet) == regions.end();
 }
 
-std::vector<Region> without_overlap(const std::vector<Region>& regions) {
+Regions without_overlap(const Regions& regions) {
   if (disjoint_and_sorted(regions)) return regions;
   return Sweep(regions).run();
 }

@@ -12,6 +12,7 @@ namespace {
 
 using guest::Backing;
 using guest::Region;
+using guest::Regions;
 
 constexpr std::size_t kSpace = 400;
 
@@ -24,13 +25,13 @@ struct Cell {
 };
 
 /// The slow and obvious twin: whoever comes first takes the cell.
-std::vector<Cell> cells_of(const std::vector<Region>& regions) {
+std::vector<Cell> cells_of(const Regions& regions) {
   std::vector<Cell> cells(kSpace);
   for (const Region& region : regions) {
     for (std::uint64_t i = 0; i < region.size; ++i) {
       Cell& cell = cells[region.start.value + i];
       if (cell.used) continue;
-      cell = {region.backing, region.backing == Backing::host ? region.host + i : nullptr, true};
+      cell = {region.backing, region.backing == Backing::host ? region.host() + i : nullptr, true};
     }
   }
   return cells;
@@ -40,7 +41,7 @@ TEST(WithoutOverlap, AgreesWithItsSlowTwin) {
   const std::vector<std::byte> bytes(2 * kSpace);
   std::mt19937_64 random(1);
   for (int round = 0; round < 3000; ++round) {
-    std::vector<Region> regions;
+    Regions regions;
     const std::size_t count = random() % 20;
     const std::size_t largest = 1 + random() % 200;
     for (std::size_t i = 0; i < count; ++i) {

@@ -20,6 +20,7 @@ namespace engram::image::test {
 
 using guest::Backing;
 using guest::Region;
+using guest::Regions;
 
 /// A name in the folder for temporary files that nothing has; what gets it is removed at the end.
 class NewName {
@@ -38,12 +39,12 @@ class NewName {
 };
 
 /// Host bytes that live as long as the memory.
-inline guest::Memory memory_of(std::vector<Region> regions, const Buffer& bytes) {
+inline guest::Memory memory_of(Regions regions, const Buffer& bytes) {
   const auto owner = std::make_shared<const Buffer>(bytes);
   std::uint64_t at = 0;
   for (Region& region : regions) {
     if (region.backing != Backing::host) continue;
-    region.host = owner->data() + at;
+    region.set_host(owner->data() + at);
     at += region.size;
   }
   auto memory = guest::Memory::create(std::move(regions), owner);

@@ -66,7 +66,7 @@ TEST(WriteDmp, KeepsWhatTheHeaderSays) {
 }
 
 TEST(WriteDmp, RunsThatTheHeaderHasNoRoomFor) {
-  std::vector<Region> regions;
+  Regions regions;
   for (std::uint64_t i = 0; i < 43; ++i)
     regions.push_back({PhysAddr(i * 2 * kPageSize), kPageSize, Backing::zero, {}});
   const guest::Memory memory = memory_of(std::move(regions), Buffer());

@@ -53,7 +53,7 @@ Result<Losses> find_losses(const Region& region, PhysAddr from, std::uint64_t si
 }
 
 /// The region without the losses, and the losses that the image should have.
-void add_pieces(const Region& region, const Losses& losses, std::vector<Region>& pieces) {
+void add_pieces(const Region& region, const Losses& losses, guest::Regions& pieces) {
   PhysAddr at = region.start;
   const auto add = [&](PhysAddr start, std::uint64_t size, bool readable) {
     if (size == 0) return;
@@ -130,7 +130,7 @@ Result<guest::Memory> checked_memory(const guest::Memory& memory, const WriteOpt
   }
   if (made == 0) return memory;
   Meter meter(options, WriteState::Step::checking, made);
-  std::vector<Region> pieces;
+  guest::Regions pieces;
   for (const Region& region : memory.regions()) {
     if (region.backing != Backing::source) {
       pieces.push_back(region);

@@ -110,7 +110,7 @@ TEST(Write, ElfHasTheFacts) {
 }
 
 TEST(Write, ElfWithMoreRangesThanItsHeaderCanCount) {
-  std::vector<Region> regions;
+  Regions regions;
   constexpr std::uint64_t kRanges = 0x10010;
   for (std::uint64_t i = 0; i < kRanges; ++i) {
     regions.push_back({PhysAddr(i * 2), 1, Backing::host, {}});

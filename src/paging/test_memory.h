@@ -60,9 +60,9 @@ class TestMemory {
   [[nodiscard]] guest::Memory memory() { return memory({{{}, size()}}); }
 
   /// Only these parts of it. `start` and `size` choose the part; its bytes are filled in.
-  [[nodiscard]] guest::Memory memory(std::vector<guest::Region> parts) {
+  [[nodiscard]] guest::Memory memory(guest::Regions parts) {
     for (guest::Region& part : parts) {
-      if (part.backing == guest::Backing::host) part.host = at(part.start);
+      if (part.backing == guest::Backing::host) part.set_host(at(part.start));
     }
     return guest::Memory::create(std::move(parts), bytes_).value();
   }

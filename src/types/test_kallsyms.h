@@ -40,7 +40,7 @@ class Machine {
                    const std::set<std::uint64_t>& absent = {}) {
     new_page();  // the root
     for (const Section& section : sections) add(section, absent);
-    std::vector<guest::Region> regions;
+    guest::Regions regions;
     for (std::size_t page = 0; page < pages_.size(); ++page) {
       regions.push_back({PhysAddr(kFirst + 2 * page * kPageSize), kPageSize, guest::Backing::host,
                          pages_[page].data()});

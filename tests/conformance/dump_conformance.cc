@@ -253,7 +253,7 @@ struct SparseMemory {
 
 SparseMemory random_memory(std::mt19937_64& random) {
   SparseMemory sparse;
-  std::vector<guest::Region> regions;
+  guest::Regions regions;
   std::uint64_t page = random() % 4;
   const std::size_t count = 1 + random() % 60;
   const auto host = std::make_shared<std::vector<Buffer>>();
@@ -267,7 +267,7 @@ SparseMemory random_memory(std::mt19937_64& random) {
     region.start = PhysAddr(page * kPageSize);
     region.size = kPageSize;
     region.backing = declared_zero ? Backing::zero : Backing::host;
-    if (!declared_zero) region.host = host->emplace_back(bytes).data();
+    if (!declared_zero) region.set_host(host->emplace_back(bytes).data());
     regions.push_back(region);
   }
   auto memory = guest::Memory::create(std::move(regions), host);

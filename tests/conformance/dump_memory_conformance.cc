@@ -25,10 +25,11 @@ namespace {
 
 using guest::Memory;
 using guest::Region;
+using guest::Regions;
 
 /// Every other page; no two can be merged.
-std::vector<Region> scattered_runs(std::size_t count, const std::byte* host) {
-  std::vector<Region> regions;
+Regions scattered_runs(std::size_t count, const std::byte* host) {
+  Regions regions;
   regions.reserve(count);
   for (std::size_t i = 0; i < count; ++i) {
     regions.push_back({PhysAddr(2 * i * kPageSize), kPageSize, guest::Backing::host, host});
@@ -40,7 +41,7 @@ constexpr std::size_t kRuns = 1'000'000;
 
 // How long opening and looking up take is measured in bench/guest.
 TEST(DT10, AMillionRuns) {
-  static_assert(sizeof(Region) <= 32);
+  static_assert(sizeof(Region) <= 24);
   const Buffer page = pattern_bytes(kPageSize);
   const auto runs = scattered_runs(kRuns, page.data());
   const Memory memory = Memory::create(runs, nullptr).value();

@@ -314,7 +314,7 @@ class DumpContainer {
 
   explicit DumpContainer(const Buffer& content) {
     auto bytes = std::make_shared<const Buffer>(content);
-    std::vector<guest::Region> regions;
+    guest::Regions regions;
     if (!content.empty()) {
       regions.push_back({kBase, bytes->size(), guest::Backing::host, bytes->data()});
     }

@@ -127,7 +127,7 @@ Result<guest::Memory> with_decoded_debugger_data(const WindowsKernel& kernel) {
   };
   const auto owner = std::make_shared<Owner>();
   owner->memory = memory;
-  std::vector<guest::Region> regions;
+  guest::Regions regions;
   Bytes rest = block->bytes();
   VirtAddr at = block->address();
   while (!rest.empty()) {

@@ -53,7 +53,7 @@ class Builder {
 
  private:
   const DebuggerData& block_;
-  std::vector<guest::Region> regions_;
+  guest::Regions regions_;
 };
 
 /// The dump does not have the page in which the kernel names its file: that the process and the
