@@ -8,7 +8,6 @@
 #include <bit>
 #include <cstdint>
 #include <cstring>
-#include <functional>
 #include <utility>
 
 #include "base/bytes.h"
@@ -16,11 +15,11 @@
 
 namespace engram::image {
 
-/// Finds the runs of set bits in words that come one after the other.
+/// Finds the runs of set bits in words that come one after the other. `visit(first, count)` is
+/// called for each run when its end is known.
+template <class Visit>
 class BitRuns {
  public:
-  /// `visit(first, count)` is called for each run when its end is known.
-  using Visit = std::function<void(std::uint64_t, std::uint64_t)>;
   /// The first word begins with bit `first`.
   explicit BitRuns(Visit visit, std::uint64_t first = 0) : visit_(std::move(visit)), at_(first) {}
 
@@ -66,23 +65,41 @@ constexpr std::uint64_t bits_within(std::uint64_t at, std::uint64_t first, std::
   return end - at < 64 ? low & ((std::uint64_t{1} << (end - at)) - 1) : low;
 }
 
-/// The runs of set bits among the bits [first, end) of a bitmap. `copy(offset, length)` gives bytes
-/// of it as a vector, or fewer if the file has been cut: there the search ends.
-template <class Copy>
-void find_runs(const Copy& copy, std::uint64_t first, std::uint64_t end, BitRuns::Visit visit) {
+/// Calls `visit(word)` for the words with the bits [first, end) of a bitmap, from the one that has
+/// bit `first` on; bits outside are 0. `copy(offset, length)` gives bytes of the bitmap as a
+/// vector, or fewer if the file has been cut: there it ends.
+template <class Copy, class Visit>
+void for_each_word(const Copy& copy, std::uint64_t first, std::uint64_t end, const Visit& visit) {
   constexpr std::uint64_t kChunk = 64 * kKiB * 8;  // bits
-  const std::uint64_t begin = align_down(first, 64);
-  BitRuns runs(std::move(visit), begin);
-  for (std::uint64_t at = begin; at < end; at += kChunk) {
+  for (std::uint64_t at = align_down(first, 64); at < end; at += kChunk) {
     const std::uint64_t bits = std::min(end - at, kChunk);
     const auto bytes = copy(at / 8, (bits + 7) / 8);
     if (bytes.size() < (bits + 7) / 8) break;
     for (std::uint64_t done = 0; done < bits; done += 64) {
-      runs.add(padded_word(bytes, static_cast<std::size_t>(done / 64)) &
-               bits_within(at + done, first, end));
+      visit(padded_word(bytes, static_cast<std::size_t>(done / 64)) &
+            bits_within(at + done, first, end));
     }
   }
+}
+
+/// The runs of set bits among the bits [first, end) of a bitmap.
+template <class Copy, class Visit>
+void find_runs(const Copy& copy, std::uint64_t first, std::uint64_t end, Visit visit) {
+  BitRuns<Visit> runs(std::move(visit), align_down(first, 64));
+  for_each_word(copy, first, end, [&runs](std::uint64_t word) { runs.add(word); });
   runs.finish();
+}
+
+/// How many runs find_runs() would find, in a fraction of its time.
+template <class Copy>
+[[nodiscard]] std::uint64_t count_runs(const Copy& copy, std::uint64_t first, std::uint64_t end) {
+  std::uint64_t count = 0;
+  std::uint64_t last_bit = 0;  // of the word before
+  for_each_word(copy, first, end, [&](std::uint64_t word) {
+    count += static_cast<unsigned>(std::popcount(word & ~(word << 1U | last_bit)));
+    last_bit = word >> 63U;
+  });
+  return count;
 }
 
 }  // namespace engram::image

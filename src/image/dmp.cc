@@ -49,10 +49,10 @@ std::vector<SecondaryData> read_blobs(const FileView& file, const CrashHeader& c
                                       Contents& contents) {
   std::vector<FileOffset> places;
   if (crash.required_space) places.emplace_back(*crash.required_space);
-  FileOffset end;
-  for (const Range& range : contents.ranges)
-    end = std::max(end, range.offset.checked_add(range.stored).value_or(end));
-  places.push_back(end);
+  if (!contents.ranges.empty()) {
+    const Range& last = contents.ranges.back();
+    places.push_back(last.offset + last.stored);
+  }
   if (contents.facts.triage) {
     const auto header = file.load<TriageHeader>(FileOffset(sizeof(Header64)));
     places.emplace_back(header->size);

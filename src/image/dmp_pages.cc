@@ -153,12 +153,10 @@ Result<void> read_bitmap(const FileView& file, FileOffset at, Contents& contents
     return file.copy(bitmap + offset, length);
   };
   // A million runs are counted in less time than it takes to move them to where there is room.
-  std::uint64_t runs = 0;
-  find_runs(copy, 0, count, [&runs](std::uint64_t, std::uint64_t) { ++runs; });
-  contents.ranges.reserve(std::min<std::size_t>(runs, kMostRanges));
-  contents.regions.reserve(std::min<std::size_t>(runs, kMostRanges));
+  contents.regions.reserve(std::min<std::size_t>(count_runs(copy, 0, count), kMostRanges));
   find_runs(copy, 0, count, [&](std::uint64_t base, std::uint64_t length) {
-    if (!problem) problem = pages.add(base, length);
+    if (problem) return;
+    if (auto found = pages.add(base, length)) problem = std::move(found);
   });
   if (problem) warn(contents, "dmp: the bitmap: " + *problem);
   pages.report();

@@ -75,7 +75,7 @@ class Core {
   void warn(std::string text) { contents_.notices.push_back({Level::warning, std::move(text)}); }
 
   Result<Contents> finish() && {
-    const std::vector<Range>& ranges = contents_.ranges;
+    const RangeList& ranges = contents_.ranges;
     const std::string losses = contents_.notices.empty() ? "" : "; " + contents_.notices[0].text;
     if (ranges.empty()) return fail("elf: no memory segment (PT_LOAD) in it{}", losses);
     if (std::none_of(ranges.begin(), ranges.end(), [](const Range& r) { return r.readable > 0; })) {

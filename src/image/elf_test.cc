@@ -108,7 +108,7 @@ TEST(Elf, ReadsMemoryAndFacts) {
   EXPECT_EQ(byte_at(image, 0x102fff), pattern(0x3000, 2).back());
   EXPECT_FALSE(byte_at(image, 0x103000).has_value());
   ASSERT_EQ(image->ranges().size(), 2U);
-  EXPECT_EQ(image->ranges()[1].virtual_address, 0xffff888000100000U);
+  EXPECT_EQ(vector_of(image->ranges())[1].virtual_address, 0xffff888000100000U);
 
   const Facts& facts = image->facts();
   EXPECT_EQ(facts.architecture, Architecture::x86_64);

@@ -155,7 +155,7 @@ constexpr std::uint64_t kVmwareHole = 3 * kGiB;
 /// Says of a large .vmem file alone that its memory may lie elsewhere.
 void say_missing_state(const std::string& path, Contents& contents) {
   if (contents.format != "raw" || contents.ranges.size() != 1) return;
-  const std::uint64_t size = contents.ranges[0].size;
+  const std::uint64_t size = contents.ranges.front().size;
   if (size <= kVmwareHole || std::filesystem::path(path).extension() != ".vmem") return;
   contents.notices.push_back(
       {Level::warning,
@@ -275,9 +275,7 @@ Result<Image> Image::make(const std::string& path, std::uint64_t file_size, Cont
                 path, image.format(), used, file_size);
   }
   report_overlaps(image.memory_, regions, image.contents_);
-  image.truncated_ = image.contents_.truncated ||
-                     std::any_of(image.ranges().begin(), image.ranges().end(),
-                                 [](const Range& r) { return r.readable < r.stored; });
+  image.truncated_ = image.contents_.truncated || image.ranges().is_cut();
   return image;
 }
 

@@ -29,6 +29,7 @@
 #include "guest/memory.h"
 #include "image/crash_header.h"
 #include "image/page_problems.h"
+#include "image/ranges.h"
 #include "image/triage.h"
 #include "image/windows_context.h"
 
@@ -52,17 +53,6 @@ struct CpuRegisters {
   std::optional<ContextAmd64> context = std::nullopt;
   /// Who wrote them: "QEMU", "VirtualBox", "VMware", "PRSTATUS" (that note), "DMP" (its header).
   std::string source;
-};
-
-/// A range as the file declares it (before truncation, merging and overlap are dealt with).
-struct Range {
-  PhysAddr start;
-  std::uint64_t size = 0;  ///< bytes of physical memory
-  /// Where its bytes begin in the file; of compressed ones, where what describes them begins.
-  FileOffset offset;
-  std::uint64_t stored = 0;           ///< bytes that the file declares to store (filesz)
-  std::uint64_t readable = 0;         ///< of these, how many the file is long enough for
-  std::uint64_t virtual_address = 0;  ///< p_vaddr of an ELF segment, else 0
 };
 
 /// What a file carries besides memory.
@@ -90,7 +80,7 @@ struct Notice {
 /// The parts that a format's reader fills in.
 struct Contents {
   std::string format;  ///< "raw", "lime", "avml", "elf", "kdump", "dmp", "migration", ... "live"
-  std::vector<Range> ranges;
+  RangeList ranges;
   guest::Regions regions;  ///< may overlap: the first in the list wins
   Facts facts;
   std::vector<Notice> notices;
@@ -133,7 +123,7 @@ class Image {
   [[nodiscard]] const std::string& format() const { return contents_.format; }
   [[nodiscard]] std::uint64_t file_size() const { return file_size_; }
   [[nodiscard]] const guest::Memory& memory() const { return memory_; }
-  [[nodiscard]] const std::vector<Range>& ranges() const { return contents_.ranges; }
+  [[nodiscard]] const RangeList& ranges() const { return contents_.ranges; }
   [[nodiscard]] const Facts& facts() const { return contents_.facts; }
   [[nodiscard]] const std::vector<Notice>& notices() const { return contents_.notices; }
   /// Pages that were asked for and could not be made of what the file has, so far.

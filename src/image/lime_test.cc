@@ -33,8 +33,8 @@ TEST(Lime, ReadsRangesToTheByte) {
   EXPECT_FALSE(image->truncated());
   EXPECT_EQ(notices_of(*image), "");
   ASSERT_EQ(image->ranges().size(), 2U);
-  EXPECT_EQ(image->ranges()[1].offset.value, kSecond + kHeader);
-  EXPECT_EQ(image->ranges()[1].readable, 0x1800U);
+  EXPECT_EQ(vector_of(image->ranges())[1].offset.value, kSecond + kHeader);
+  EXPECT_EQ(vector_of(image->ranges())[1].readable, 0x1800U);
 
   const auto& memory = image->memory();
   EXPECT_EQ(memory.present_bytes(), 0x2800U);

@@ -51,6 +51,12 @@ inline void append(Buffer& bytes, const Buffer& more) {
 
 using engram::test::TempFile;
 
+/// What is read from the first to the last, as an array.
+template <class List>
+auto vector_of(const List& list) {
+  return std::vector(list.begin(), list.end());
+}
+
 // ---- LiME
 
 inline void append_lime_header(Buffer& file, std::uint64_t first, std::uint64_t last,

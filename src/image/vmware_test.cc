@@ -231,7 +231,7 @@ TEST(Vmware, OnePieceOfMemoryHasNoRegions) {
   const auto image = Image::open(vmem);
   ASSERT_TRUE(image.has_value()) << image.error().text;
   ASSERT_EQ(image->ranges().size(), 1U);
-  EXPECT_EQ(image->ranges()[0].size, 4 * kPageSize);
+  EXPECT_EQ(image->ranges().front().size, 4 * kPageSize);
 }
 
 TEST(Vmware, AStateMayHaveTheMemory) {

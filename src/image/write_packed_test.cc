@@ -46,7 +46,7 @@ TEST(WriteAvml, RangesLongerThanABlock) {
   ASSERT_TRUE(image.has_value()) << image.error().text;
   EXPECT_EQ(image->memory().present_bytes(), kSize);
   ASSERT_EQ(image->ranges().size(), 2U);
-  EXPECT_EQ(image->ranges()[0].size, 256 * kMiB);
+  EXPECT_EQ(image->ranges().front().size, 256 * kMiB);
   EXPECT_EQ(image->memory().read_object<std::uint64_t>(PhysAddr(kSize + 0xFF8)), 0U);
 }
 

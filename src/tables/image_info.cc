@@ -207,7 +207,12 @@ const Table& image_ranges_table() {
            }},
       },
       [](kernel::Session& session, std::span<const KeyValue>) -> Result<Rows<Range>> {
-        return rows_of(session.image().ranges());
+        const auto& ranges = session.image().ranges();
+        return
+            [next = ranges.begin(), end = ranges.end()]() mutable -> Result<std::optional<Range>> {
+              if (next == end) return std::nullopt;
+              return *next++;
+            };
       });
   return table;
 }

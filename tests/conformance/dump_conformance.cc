@@ -204,9 +204,9 @@ TEST(DT06, WindowsFullDump) {
   const auto image = open(dmp_full({{1337, 2}, {1400, 1}}));
   ASSERT_TRUE(image.has_value()) << image.error().text;
   ASSERT_EQ(image->ranges().size(), 2U);
-  EXPECT_EQ(image->ranges()[0].offset.value, 0x2000U);
-  EXPECT_EQ(image->ranges()[0].size, 2 * kPageSize);  // the second at 0x3000
-  EXPECT_EQ(image->ranges()[1].offset.value, 0x4000U);
+  EXPECT_EQ(image->ranges().front().offset.value, 0x2000U);
+  EXPECT_EQ(image->ranges().front().size, 2 * kPageSize);  // the second at 0x3000
+  EXPECT_EQ(vector_of(image->ranges())[1].offset.value, 0x4000U);
   for (const std::uint64_t page : {1337U, 1338U, 1400U}) expect_page(*image, page);
   EXPECT_EQ(byte_at(*image, 1339 * kPageSize), std::nullopt);
   EXPECT_EQ(byte_at(*image, 1337 * kPageSize - 1), std::nullopt);
