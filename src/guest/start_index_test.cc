@@ -39,7 +39,9 @@ std::size_t slow_search(const std::vector<std::uint64_t>& numbers, std::uint64_t
 }
 
 void check(const std::vector<std::uint64_t>& numbers, const StartIndex& index, std::uint64_t key) {
-  const auto [first, count] = index.view().around(key, numbers.size());
+  const auto span = index.view().around(key, numbers.size());
+  const std::size_t first = span.first;
+  const std::size_t count = span.count;
   ASSERT_GT(count, 0U);
   ASSERT_LE(count, StartIndex::kBlock);
   ASSERT_LE(first + count, numbers.size());
