@@ -4,12 +4,13 @@
 // images of each format, packed ones too, beside the copy or the decompressor alone.
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <random>
+#include <string>
 
 #include "guest/scan.h"
 #include "image/image.h"
@@ -105,15 +106,24 @@ PhysAddr address_of(std::int64_t kind, std::uint64_t number) {
   return PhysAddr((number < kBelow ? number : number + kGiB / kPageSize) * kPageSize);
 }
 
+/// Bytes of this process that are no file's.
+std::uint64_t own_memory() {
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    std::uint64_t size = 0;
+    if (word == "RssAnon:" && status >> size) return size * kKiB;
+  }
+  std::abort();
+}
+
 void BM_Open(benchmark::State& state) {
   const Dump& file = dump(state.range(0));
   const std::uint64_t runs = state.range(0) == bitmap ? kRuns : 2;
   std::uint64_t memory = 0;
   {
-    const auto before = ::mallinfo2();
+    const std::uint64_t before = own_memory();
     const auto image = Image::open(file.path());
-    const auto after = ::mallinfo2();
-    memory = after.uordblks + after.hblkhd - before.uordblks - before.hblkhd;
+    memory = own_memory() - before;
     require(image && image->ranges().size() == runs && image->memory().size() == runs &&
             image->memory().present_bytes() == file.pages() * kPageSize);
   }
