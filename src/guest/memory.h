@@ -17,6 +17,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -163,6 +164,13 @@ class Memory : public MemoryAccess<Memory, Region> {
   /// The first region that begins behind `address`, or null.
   [[nodiscard]] const Region* find_behind(PhysAddr address) const;
 
+  /// Who knows how many bytes of host memory, from one on, are a hole of the file behind it.
+  using HoleFinder = std::function<std::uint64_t(const std::byte*)>;
+  void set_hole_finder(HoleFinder finder) { hole_finder_ = std::move(finder); }
+  /// How many bytes of the region, from `offset` on, are a hole of a file: they are zeros that
+  /// nobody has stored. 0 if that is not known.
+  [[nodiscard]] std::uint64_t hole_at(const Region& region, std::uint64_t offset) const;
+
   /// The memory without a translation in front of it: this one.
   [[nodiscard]] const Memory* physical_memory() const { return this; }
 
@@ -198,12 +206,14 @@ class Memory : public MemoryAccess<Memory, Region> {
     std::swap(present_bytes_, other.present_bytes_);
     std::swap(largest_, other.largest_);
     std::swap(owner_, other.owner_);
+    std::swap(hole_finder_, other.hole_finder_);
   }
 
   RegionCollection<Region> regions_;
   std::uint64_t present_bytes_ = 0;
   Window largest_;
   std::shared_ptr<const void> owner_;
+  HoleFinder hole_finder_;
 };
 
 }  // namespace engram::guest

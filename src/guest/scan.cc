@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/in_order.h"
+#include "base/interruption.h"
 #include "mapping/bulk.h"
 
 namespace engram::guest {
@@ -264,6 +265,27 @@ void for_each_chunk(const Memory& memory, PhysAddr first, PhysAddr last, std::si
     ++region;
   }
   chunks.flush();
+}
+
+void for_each_stored_page(const Memory& memory, const std::function<bool(PhysAddr)>& visit) {
+  constexpr unsigned kBetween = 512;  // pages between two looks for a hole, or an interruption
+  unsigned unchecked = 0;
+  for (const Region& region : memory.regions()) {
+    if (!region.is_stored()) continue;
+    std::uint64_t at = -region.start.value & kPageMask;
+    while (at < region.size && region.size - at >= kPageSize) {
+      if (unchecked == 0) {
+        end_if_interrupted();
+        unchecked = kBetween;
+        const std::uint64_t hole = memory.hole_at(region, at) & ~kPageMask;
+        at += hole;
+        if (hole != 0) continue;
+      }
+      --unchecked;
+      if (!visit(region.start + at)) return;
+      at += kPageSize;
+    }
+  }
 }
 
 }  // namespace engram::guest

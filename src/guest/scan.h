@@ -22,4 +22,10 @@ void for_each_chunk(const Memory& memory, PhysAddr first, PhysAddr last, std::si
                     const std::function<bool(PhysAddr, Bytes)>& visit,
                     std::size_t chunk_size = 256 * kKiB);
 
+/// Hands the address of each frame of 4 KiB that memory has stored to `visit`, in ascending order,
+/// until it returns false. What is only declared to be zero, and holes of files, are passed over
+/// where they are large: there is nothing to find in them, and a file of no bytes may have any
+/// number. Ends, too, with end_if_interrupted().
+void for_each_stored_page(const Memory& memory, const std::function<bool(PhysAddr)>& visit);
+
 }  // namespace engram::guest

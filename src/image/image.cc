@@ -66,6 +66,18 @@ struct Owner {
     packed.push_back(std::move(*unpacked));
     return packed.back()->view();
   }
+  /// How many bytes from there on are a hole of the file.
+  [[nodiscard]] std::uint64_t hole_at(const std::byte* byte) const {
+    for (const auto& mapped : files) {
+      const Bytes bytes = mapped.unsafe_exclusive_bytes();
+      if (byte < bytes.data() || byte >= bytes.data() + bytes.size()) continue;
+      const auto at = static_cast<std::uint64_t>(byte - bytes.data());
+      const auto data = mapped.backing()->file.next_data(FileOffset(at));
+      if (!data) return 0;
+      return std::min<std::uint64_t>(*data ? (*data)->value : bytes.size(), bytes.size()) - at;
+    }
+    return 0;
+  }
   [[nodiscard]] std::uint64_t file_bytes() const {
     std::uint64_t sum = 0;
     for (const auto& file : files) sum += file.unsafe_exclusive_bytes().size();
@@ -236,6 +248,7 @@ Result<Image> Image::open(const std::string& path, const OpenOptions& options) {
   owner->sources = std::move(contents->owner);
   ENGRAM_TRY(auto image, make(path, size, std::move(*contents), owner));
   image.file_size_ = owner->file_bytes();
+  image.memory_.set_hole_finder([owner](const std::byte* byte) { return owner->hole_at(byte); });
   for (const auto& file : owner->packed) {
     image.packed_problems_.push_back(file->problems());
     if (!image.cost_) image.cost_ = file->cost();

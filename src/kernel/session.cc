@@ -23,7 +23,11 @@ Session::~Session() = default;
 
 void Session::look_for_kernel() {
   if (kernel_looked_for_) return;
+  search_kernel();  // may be interrupted: whoever asks next begins anew
   kernel_looked_for_ = true;
+}
+
+void Session::search_kernel() {
   if (image_.facts().triage) {
     kernel_ = fail(
         "this is about Linux, and the image is a small (triage) dump of Windows, which has no page "

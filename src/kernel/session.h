@@ -64,6 +64,7 @@ class Session {
 
  private:
   void look_for_kernel();
+  void search_kernel();
 
   image::Image image_;
   std::optional<types::SymbolFile> symbols_;

@@ -183,6 +183,14 @@ MemoryResult<void> File::write_zeroes(FileExtent extent) const {
   return {};
 }
 
+MemoryResult<std::optional<FileOffset>> File::next_data(FileOffset from) const {
+  const off_t data = ::lseek(fd(), static_cast<off_t>(from.value), SEEK_DATA);
+  if (data >= 0) return FileOffset(static_cast<std::uint64_t>(data));
+  if (errno == ENXIO) return std::nullopt;
+  if (errno == EINVAL) return from;  // no SEEK_DATA here
+  return fail_os(errno, from.value);
+}
+
 MemoryResult<std::vector<FileExtent>> File::data_extents(FileExtent within) const {
   ENGRAM_TRY(const std::uint64_t length, size());
   const std::uint64_t start = within.start.value;
@@ -190,16 +198,14 @@ MemoryResult<std::vector<FileExtent>> File::data_extents(FileExtent within) cons
   const std::uint64_t end = start + std::min(within.size, length - start);
   std::vector<FileExtent> extents;
   for (std::uint64_t at = start; at < end;) {
-    const off_t data = ::lseek(fd(), static_cast<off_t>(at), SEEK_DATA);
-    if (data < 0 && errno == ENXIO) break;  // nothing but a hole up to the end
-    if (data < 0 && errno == EINVAL) {      // no SEEK_DATA here
-      extents.push_back({FileOffset(at), end - at});
+    ENGRAM_TRY(const auto data, next_data(FileOffset(at)));
+    if (!data || data->value >= end) break;
+    const std::uint64_t first = data->value;
+    const off_t hole = ::lseek(fd(), static_cast<off_t>(first), SEEK_HOLE);
+    if (hole < 0 && errno == EINVAL) {
+      extents.push_back({FileOffset(first), end - first});
       break;
     }
-    if (data < 0) return fail_os(errno, at);
-    const auto first = static_cast<std::uint64_t>(data);
-    if (first >= end) break;
-    const off_t hole = ::lseek(fd(), data, SEEK_HOLE);
     if (hole < 0 && errno == ENXIO) break;  // cut off meanwhile
     if (hole < 0) return fail_os(errno, first);
     const std::uint64_t last = std::min(static_cast<std::uint64_t>(hole), end);

@@ -75,6 +75,10 @@ class File {
   /// (SEEK_DATA), which nothing else here uses. Errors: os.
   [[nodiscard]] MemoryResult<std::vector<FileExtent>> data_extents(FileExtent within) const;
 
+  /// Where the first data at or behind `from` begins; nothing if there is none up to the end. A
+  /// file system that does not know its holes says `from`. Moves the position, too. Errors: os.
+  [[nodiscard]] MemoryResult<std::optional<FileOffset>> next_data(FileOffset from) const;
+
  private:
   struct Descriptor;
   explicit File(std::shared_ptr<const Descriptor> descriptor);

@@ -3,6 +3,7 @@
 
 // find_root(): the search for a page-table root in all of physical memory.
 
+#include "guest/scan.h"
 #include "paging/address_space.h"
 #include "paging/format.h"
 
@@ -28,19 +29,16 @@ std::optional<PhysAddr> find_root(const guest::Memory& memory, Mode mode, VirtAd
   const Format* format = find_format(mode);
   if (format == nullptr || !format->is_canonical(known_virtual)) return std::nullopt;
 
-  for (const guest::Region& region : memory.regions()) {
-    if (!region.is_stored()) continue;                             // a root is not all zeros
-    const std::uint64_t before = -region.start.value & kPageMask;  // bytes up to the first frame
-    for (std::uint64_t offset = before; offset < region.size; offset += kPageSize) {
-      const PhysAddr frame = region.start + offset;
-      if (frame.value > format->root_mask) return std::nullopt;  // no register holds it
-      if ((frame.value & ~format->root_mask) != 0) continue;     // a table larger than a frame
-      if (!may_be_root(memory, *format, frame, known_virtual)) continue;
-      const auto found = walk(memory, mode, frame, known_virtual);
-      if (found && found->physical == known_physical && accept(frame)) return frame;
-    }
-  }
-  return std::nullopt;
+  std::optional<PhysAddr> root;
+  guest::for_each_stored_page(memory, [&](PhysAddr frame) {
+    if (frame.value > format->root_mask) return false;         // no register holds it
+    if ((frame.value & ~format->root_mask) != 0) return true;  // a table larger than a frame
+    if (!may_be_root(memory, *format, frame, known_virtual)) return true;
+    const auto found = walk(memory, mode, frame, known_virtual);
+    if (found && found->physical == known_physical && accept(frame)) root = frame;
+    return !root;
+  });
+  return root;
 }
 
 }  // namespace engram::paging

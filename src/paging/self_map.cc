@@ -5,6 +5,7 @@
 #include <array>
 #include <vector>
 
+#include "guest/scan.h"
 #include "paging/format.h"
 
 namespace engram::paging {
@@ -43,9 +44,9 @@ class Search {
     // One word decides for nearly every frame.
     const auto word = format_.load_entry(memory_, format_.entry_at(frame, known_, format_.levels));
     if (!word || *word == 0) return std::nullopt;
-    const Entry::Kind kind = format_.decode(*word, format_.levels).kind;
-    if (kind != Entry::Kind::table && kind != Entry::Kind::page) return std::nullopt;
-    return maps_itself(frame) ? accepted(frame) : std::nullopt;
+    const Entry entry = format_.decode(*word, format_.levels);
+    if (entry.kind != Entry::Kind::table && entry.kind != Entry::Kind::page) return std::nullopt;
+    return leads_on(entry) && maps_itself(frame) ? accepted(frame) : std::nullopt;
   }
 
  private:
@@ -56,6 +57,14 @@ class Search {
   [[nodiscard]] std::optional<FoundRoot> accepted(PhysAddr root) const {
     const FoundRoot found{mode_, root};
     return accept_(found) ? std::optional(found) : std::nullopt;
+  }
+
+  /// Whether the table that the entry leads to, if it is one, has something for the known address.
+  [[nodiscard]] bool leads_on(const Entry& entry) const {
+    if (entry.kind != Entry::Kind::table) return true;
+    const unsigned level = format_.levels - 1;
+    const auto word = format_.load_entry(memory_, format_.entry_at(entry.physical, known_, level));
+    return word && *word != 0;
   }
 
   [[nodiscard]] bool maps_itself(PhysAddr frame) const {
@@ -126,21 +135,17 @@ std::optional<FoundRoot> find_self_mapped_root(
   for (const SelfMapped& kind : kinds) {
     if (find_format(kind.mode) != nullptr) searches.emplace_back(memory, kind, accept);
   }
-  for (const guest::Region& region : memory.regions()) {
-    if (!region.is_stored()) continue;                             // a root is not all zeros
-    const std::uint64_t before = -region.start.value & kPageMask;  // bytes up to the first frame
-    for (std::uint64_t offset = before; offset < region.size; offset += kPageSize) {
-      const PhysAddr frame = region.start + offset;
-      bool goes_on = false;
-      for (Search& search : searches) {
-        if (!search.goes_on(frame)) continue;
-        goes_on = true;
-        if (auto found = search.root_at(frame)) return found;
-      }
-      if (!goes_on) return std::nullopt;
+  std::optional<FoundRoot> found;
+  guest::for_each_stored_page(memory, [&](PhysAddr frame) {
+    bool goes_on = false;
+    for (Search& search : searches) {
+      if (found || !search.goes_on(frame)) continue;
+      goes_on = true;
+      found = search.root_at(frame);
     }
-  }
-  return std::nullopt;
+    return goes_on && !found;
+  });
+  return found;
 }
 
 }  // namespace engram::paging

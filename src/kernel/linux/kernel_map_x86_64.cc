@@ -10,6 +10,8 @@
 #include <tuple>
 #include <utility>
 
+#include "guest/scan.h"
+
 namespace engram::kernel {
 namespace {
 
@@ -176,25 +178,22 @@ std::optional<PhysAddr> image_table(const guest::Memory& memory, unsigned levels
 // grow with the image.
 bool offer_scan(const guest::Memory& memory, Offer& offer, PhysAddr last) {
   std::set<std::pair<PhysAddr, unsigned>> seen;  // tables of an image, and levels above
-  for (const auto& region : memory.regions()) {
-    if (!region.is_stored()) continue;
-    const std::uint64_t first = align_up(region.start.value, kPageSize) - region.start.value;
-    for (std::uint64_t at = first; at < region.size && region.size - at >= kPageSize;
-         at += kPageSize) {
-      const PhysAddr page = region.start + at;
-      if (page > last) return false;
-      if (!next_table(memory, page, 511)) continue;
-      for (const unsigned levels : {4U, 5U}) {
-        const auto table = image_table(memory, levels, page);
-        if (!table || !seen.emplace(*table, levels).second) continue;
-        if (offer({Architecture::x86_64, levels}, page, "scan")) return true;
-        if (seen.size() < kRootLimit) continue;
-        offer.give_up(page);
-        return false;
-      }
+  bool accepted = false;
+  guest::for_each_stored_page(memory, [&](PhysAddr page) {
+    if (page > last) return false;
+    if (!next_table(memory, page, 511)) return true;
+    for (const unsigned levels : {4U, 5U}) {
+      const auto table = image_table(memory, levels, page);
+      if (!table || !seen.emplace(*table, levels).second) continue;
+      accepted = offer({Architecture::x86_64, levels}, page, "scan");
+      if (accepted) return false;
+      if (seen.size() < kRootLimit) continue;
+      offer.give_up(page);
+      return false;
     }
-  }
-  return false;
+    return true;
+  });
+  return accepted;
 }
 
 /// Where a variable that holds an address points, read through `space`.
