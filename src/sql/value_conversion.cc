@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "sql/value_conversion.h"
 
+#include <fmt/core.h>
 #include <sqlite3.h>
 
 #include <array>
@@ -21,6 +22,7 @@ constexpr std::array<std::pair<Type, std::string_view>, 5> kTypeNames{{
     {Type::pointer, "POINTER"},
 }};
 
+constexpr double kTwoTo63 = 9223372036854775808.0;
 const Fixed kNever{Fixed::Match::never, tables::Null{}};
 const Fixed kAny{Fixed::Match::any, tables::Null{}};
 
@@ -30,8 +32,7 @@ Fixed equal(Value value) {
 
 /// The one integer that equals `real`; SQLite compares the two exactly, without rounding either.
 Fixed fix_integer(double real) {
-  constexpr double kLimit = 9223372036854775808.0;  // 2^63
-  if (!(real >= -kLimit && real < kLimit)) return kNever;
+  if (!(real >= -kTwoTo63 && real < kTwoTo63)) return kNever;
   const auto integer = static_cast<std::int64_t>(real);
   if (static_cast<double>(integer) != real) return kNever;
   return equal(integer);
@@ -126,6 +127,19 @@ Fixed fix(Type type, sqlite3_value* value) {
       return given == SQLITE_BLOB ? equal(to_value(value)) : kNever;
   }
   return kAny;
+}
+
+std::optional<std::string> refusal(const tables::Column& column, sqlite3_value* value) {
+  if (column.type != Type::pointer) return std::nullopt;
+  if (sqlite3_value_type(value) == SQLITE_FLOAT && sqlite3_value_double(value) >= kTwoTo63) {
+    return fmt::format("{}: {:.0f} is more than SQL's integers hold: write it in hexadecimal",
+                       column.name, sqlite3_value_double(value));
+  }
+  if (sqlite3_value_type(value) != SQLITE_TEXT) return std::nullopt;
+  const std::string_view text = reinterpret_cast<const char*>(sqlite3_value_text(value));
+  if (!text.starts_with("0x") && !text.starts_with("0X")) return std::nullopt;
+  return fmt::format("{}: '{}' is text, and addresses are numbers: write it without quotes",
+                     column.name, text);
 }
 
 std::string_view type_name(Type type) {

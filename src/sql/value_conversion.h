@@ -32,6 +32,12 @@ struct Fixed {
 /// that have the type that their column declares.
 [[nodiscard]] Fixed fix(tables::Type type, sqlite3_value* value);
 
+/// What is wrong with comparing an address with `value`: text that shows one (as JSON does), or a
+/// number that SQLite has rounded because it exceeds 2^63 - 1, equals no address. Nothing if it is
+/// good, or the column has no addresses.
+[[nodiscard]] std::optional<std::string> refusal(const tables::Column& column,
+                                                 sqlite3_value* value);
+
 /// The declared type in SQL. POINTER contains "INT" and so has integer affinity
 /// (datatype3.html, 3.1).
 [[nodiscard]] std::string_view type_name(tables::Type type);

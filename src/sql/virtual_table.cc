@@ -192,6 +192,9 @@ int filter(sqlite3_vtab_cursor* cursor, int, const char* plan_text, int,
     request.columns = plan.columns;
     std::size_t argument = 0;
     for (const std::size_t key : plan.keys) {
+      if (const auto problem = refusal(columns[key], arguments[argument])) {
+        return fail_with(cursor->pVtab, problem->c_str());
+      }
       Fixed fixed = fix(columns[key].type, arguments[argument++]);
       if (fixed.match == Fixed::Match::never) return scan.begin_empty(), SQLITE_OK;
       if (fixed.match == Fixed::Match::equal) request.keys.push_back({key, std::move(fixed.value)});
@@ -201,6 +204,9 @@ int filter(sqlite3_vtab_cursor* cursor, int, const char* plan_text, int,
       // over all rows.
       if (sqlite3_value_type(arguments[argument]) == SQLITE_NULL) {
         return scan.begin_empty(), SQLITE_OK;
+      }
+      if (const auto problem = refusal(columns[*plan.lookup], arguments[argument])) {
+        return fail_with(cursor->pVtab, problem->c_str());
       }
       Fixed fixed = fix(columns[*plan.lookup].type, arguments[argument]);
       if (fixed.match == Fixed::Match::equal) {
