@@ -11,6 +11,8 @@
 #include <optional>
 #include <vector>
 
+#include "output/text.h"
+
 namespace engram::output {
 namespace {
 
@@ -66,14 +68,16 @@ std::string safe_name(std::string_view component) {
     return dots;
   }
   std::string name;
-  for (const char c : component) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f || c == '%' || c == '/') {
+  while (!component.empty() && name.size() < kNameLimit) {
+    const Character character = first_character(component);
+    const auto byte = static_cast<unsigned char>(component[0]);
+    // Bytes that are no UTF-8 could not be said in the manifest.
+    if (!character.valid || byte < 0x20 || byte == 0x7f || byte == '%' || byte == '/') {
       name += fmt::format("%{:02X}", byte);
     } else {
-      name += c;
+      name += component.substr(0, character.length);
     }
-    if (name.size() >= kNameLimit) break;
+    component.remove_prefix(character.length);
   }
   return name;
 }

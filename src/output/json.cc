@@ -1,12 +1,13 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
-#if defined(__SSE2__)
-#define RAPIDJSON_SSE2  // strings are searched for what needs an escape 16 bytes at a time
-#endif
+// Not RAPIDJSON_SSE2: in RapidJSON 1.1.0 it lets 0x1A to 0x1F through as they are.
+#include <fmt/core.h>
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "output/formats.h"
 #include "output/text.h"
@@ -74,6 +75,24 @@ struct Put {
   void operator()(const tables::Blob& blob) const { put_string(json, hex_digits(blob)); }
 };
 
+/// The names of the columns, of which those that occurred before get a number behind a colon, as in
+/// SQLite's views: readers of JSON keep one of the members that share a name.
+std::vector<std::string> member_names(std::span<const sql::ResultColumn> columns) {
+  std::vector<std::string> names;
+  std::set<std::string> taken;
+  for (const auto& column : columns) taken.insert(column.name);
+  std::map<std::string, unsigned> seen;
+  for (const auto& column : columns) {
+    std::string name = column.name;
+    const auto [place, is_first] = seen.emplace(column.name, 0);
+    while (!is_first && !taken.insert(name).second) {
+      name = fmt::format("{}:{}", column.name, ++place->second);
+    }
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
 /// Objects, each behind `before` on a line of its own.
 class ObjectWriter : public Writer {
  public:
@@ -82,10 +101,10 @@ class ObjectWriter : public Writer {
   Result<void> begin(std::span<const sql::ResultColumn> columns) override {
     columns_.assign(columns.begin(), columns.end());
     names_.clear();
-    for (const auto& column : columns_) {
+    for (const std::string& member : member_names(columns)) {
       StringBuffer name;
       Utf8Json json(name);
-      put_string(json, column.name);
+      put_string(json, member);
       names_.emplace_back(name.GetString(), name.GetSize());
     }
     return {};

@@ -130,9 +130,10 @@ TEST(JsonWriter, WritesAnArrayOfObjectsInColumnOrder) {
   EXPECT_EQ(write("json", kColumns, {}), "[]\n");
 }
 
-TEST(JsonWriter, KeepsColumnsOfTheSameName) {
-  EXPECT_EQ(write("jsonl", {{"a", {}}, {"a", {}}}, {{std::int64_t{1}, std::int64_t{2}}}),
-            "{\"a\":1,\"a\":2}\n");
+TEST(JsonWriter, NumbersColumnsOfTheSameName) {
+  const std::vector<Value> row{std::int64_t{1}, std::int64_t{2}, std::int64_t{3}, std::int64_t{4}};
+  EXPECT_EQ(write("jsonl", {{"a", {}}, {"a", {}}, {"a:1", {}}, {"a", {}}}, {row}),
+            "{\"a\":1,\"a:2\":2,\"a:1\":3,\"a:3\":4}\n");
 }
 
 TEST(JsonWriter, HostileTextIsValidJson) {
@@ -179,6 +180,22 @@ TEST(JsonWriter, EveryControlIsEscapedWhereverItStands) {
 TEST(JsonWriter, DeleteAloneIsEscaped) {
   EXPECT_EQ(write("jsonl", {{"a", {}}}, {{std::string("x\x7fy\x7f")}}),
             "{\"a\":\"x\\u007Fy\\u007F\"}\n");
+}
+
+TEST(JsonWriter, ControlsAreEscapedWhereverTheyStand) {
+  for (char control = 0; control < 0x20; ++control) {
+    for (std::size_t at = 0; at < 64; ++at) {
+      std::string hostile(64, 'a');
+      hostile[at] = control;
+      const std::string line = write("jsonl", {{"x", {}}}, {{hostile}});
+      ASSERT_EQ(line.find(control), control == '\n' ? line.size() - 1 : std::string::npos) << at;
+      rapidjson::Document document;
+      document.Parse(line.c_str());
+      ASSERT_FALSE(document.HasParseError()) << line;
+      const auto& value = document["x"];
+      ASSERT_EQ(std::string(value.GetString(), value.GetStringLength()), hostile);
+    }
+  }
 }
 
 TEST(JsonWriter, NumbersReadBackExactly) {
