@@ -27,8 +27,8 @@ using kernel::FileRangeState;
 using tables::cell;
 using tables::Type;
 
-constexpr std::size_t kBlock = 1 * kMiB;         // read and written at once
-constexpr std::uint64_t kHashLimit = 16 * kGiB;  // holes of a damaged file may have any size
+constexpr std::size_t kBlock = 1 * kMiB;        // read and written at once
+constexpr std::uint64_t kMostHoles = 1 * kGiB;  // that are hashed: files may have any number
 
 const std::array<sql::ResultColumn, 10> kManifest{{{"file", Type::text},
                                                    {"path", Type::text},
@@ -47,7 +47,7 @@ Result<std::vector<VirtAddr>, RunFailure> choose(sql::Database& database, std::s
   const Watch watch(interrupts, database);
   const Progress progress(console, "looking for files");
   std::string sql = "SELECT DISTINCT virtual_address FROM cached_files";
-  if (!where.empty()) sql += fmt::format(" WHERE {}", where);
+  if (!where.empty()) sql += fmt::format(" WHERE ({}\n)", where);  // it may end in a comment
   const auto failure = [&](const sql::QueryError& error) {
     if (interrupts.take()) return tl::unexpected(interrupted());
     return tl::unexpected(
@@ -98,7 +98,9 @@ class Dump {
     ENGRAM_TRY(const auto target, tree_.new_file(path.value_or(""), unique));
     const bool is_whole = file->is_whole();
     output::Sha256 hash;
-    const bool hashed = is_whole && file->size <= kHashLimit;
+    const std::uint64_t holes = file->bytes_in(FileRangeState::hole);
+    const bool hashed = is_whole && holes <= hole_bytes_left_;
+    if (hashed) hole_bytes_left_ -= holes;
     std::string problem;
     if (auto written = write(*file, target, hashed ? &hash : nullptr, problem); !written) {
       target.remove();
@@ -163,6 +165,7 @@ class Dump {
   output::Writer& manifest_;
   Interrupts& interrupts_;
   std::vector<std::byte> block_;
+  std::uint64_t hole_bytes_left_ = kMostHoles;
   Dumped done_;
   bool was_interrupted_ = false;
 };

@@ -31,12 +31,16 @@ void add_image_arguments(CLI::App& command, ImageSource& source) {
                                 ".vmsn of a .vmem")
                     ->type_name("FILE")
                     ->expected(1)
+                    ->allow_extra_args(false)  // what follows is the image, or SQL
                     ->take_all();
   auto* ranges = command
                      .add_option("--ranges", source.ranges,
                                  "The physical addresses that a raw image without padding holds: "
                                  "FIRST-LAST,... in hexadecimal, or a file with them (/proc/iomem)")
-                     ->type_name("LIST|FILE");
+                     ->type_name("LIST|FILE")
+                     ->check([](const std::string& text) {
+                       return text.empty() ? "expected a list, or a file that has one" : "";
+                     });
   auto* symbols =
       command
           .add_option("--symbols", source.symbols,
@@ -68,6 +72,7 @@ void add_image_arguments(CLI::App& command, ImageSource& source) {
           "given several times")
       ->type_name("FOLDER")
       ->expected(1)
+      ->allow_extra_args(false)
       ->check(CLI::ExistingDirectory);
   command.add_flag("--no-cache", source.no_cache,
                    "Neither keep what is found in the image for the next query, in "

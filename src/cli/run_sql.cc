@@ -60,15 +60,15 @@ std::size_t character_begin(std::string_view text, std::size_t at) {
   return at;
 }
 
-Result<void, RunFailure> run_statements(sql::Database& database, std::string_view sql,
-                                        Results results, const Console& console,
-                                        Interrupts& interrupts) {
+Result<std::size_t, RunFailure> run_statements(sql::Database& database, std::string_view sql,
+                                               Results results, const Console& console,
+                                               Interrupts& interrupts) {
   std::size_t at = 0;
-  while (true) {
+  for (std::size_t count = 0;; ++count) {
     if (interrupts.take()) return tl::unexpected(RunFailure{kInterrupted, "interrupted"});
     auto query = database.prepare_next(sql, at);
     if (!query) return tl::unexpected(query_failure(query.error(), sql, interrupts));
-    if (!*query) return {};
+    if (!*query) return count;
     const auto outcome = run_query(**query, results.writer, console);
     if (!outcome) return tl::unexpected(output_failure(results.sink, outcome.error()));
     if (*outcome) return tl::unexpected(query_failure(**outcome, sql, interrupts));
@@ -116,8 +116,9 @@ RunFailure output_failure(const output::Sink& sink, const Error& error) {
   return {kNotAnswered, error.text, true};
 }
 
-Result<void, RunFailure> run_sql(sql::Database& database, std::string_view sql, Results results,
-                                 const Console& console, Interrupts& interrupts) {
+Result<std::size_t, RunFailure> run_sql(sql::Database& database, std::string_view sql,
+                                        Results results, const Console& console,
+                                        Interrupts& interrupts) {
   const Watch watch(interrupts, database);
   try {
     return run_statements(database, sql, results, console, interrupts);

@@ -28,10 +28,11 @@ struct Results {
   output::Sink& sink;  ///< of the writer
 };
 
-/// Runs all statements of `sql` in order, up to the first that fails.
+/// Runs all statements of `sql` in order, up to the first that fails; how many there were.
 /// Errors: of the SQL (with line and column, if they are known), interrupted, output not written.
-Result<void, RunFailure> run_sql(sql::Database& database, std::string_view sql, Results results,
-                                 const Console& console, Interrupts& interrupts);
+Result<std::size_t, RunFailure> run_sql(sql::Database& database, std::string_view sql,
+                                        Results results, const Console& console,
+                                        Interrupts& interrupts);
 
 /// "line 2, column 8: TEXT", or the text alone if the error has no place.
 [[nodiscard]] std::string describe(const sql::QueryError& error, std::string_view sql);

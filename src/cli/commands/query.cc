@@ -34,7 +34,13 @@ class QueryCommand final : public Command {
         "Exit with 1 if anything in the image that the answer needs could not be read");
     command->add_option("--timeout", timeout_, "How long the statements may take altogether")
         ->type_name("SECONDS")
-        ->check(CLI::Range(0.0, kLongest));
+        ->check([](const std::string& text) {  // CLI::Range() lets "nan" through
+          double seconds = -1;
+          const bool is_good = CLI::detail::lexical_cast(text, seconds) && seconds >= 0;
+          return is_good && seconds <= kLongest
+                     ? std::string()
+                     : fmt::format("expected 0 to {:.0f} seconds, not {}", kLongest, text);
+        });
     command->footer(
         "\nExample:\n  engram query memory.lime \"SELECT pid, comm FROM tasks\" --format json");
     return command;
@@ -62,6 +68,10 @@ class QueryCommand final : public Command {
       return failed(console, fmt::format("not answered within {} s", *timeout_));
     }
     if (!done) return report(done.error(), image_.path, console);
+    if (*done == 0) {
+      console.error("query: no statement in what was given as SQL");
+      return kUsage;
+    }
     const bool is_whole = image->report_damage(console);
     if (strict_ && !is_whole) return failed(console, "--strict: the answer may lack something");
     return kAnswered;

@@ -60,7 +60,8 @@ class ReadCommand final : public Command {
     command->add_flag("--virt", virtual_,
                       "ADDR is virtual, in the kernel's address space unless said otherwise");
     auto* root = command->add_option("--dtb", root_,
-                                     "Virtual, through the page tables at this physical address");
+                                     "Virtual, through the page tables at this physical address, "
+                                     "or at this kernel symbol");
     auto* task = command->add_option("--task", task_,
                                      "Virtual, of the process whose task_struct, or "
                                      "EPROCESS, lies at this address");
@@ -149,8 +150,7 @@ class ReadCommand final : public Command {
     progress.reset();
     std::optional<PhysAddr> given;
     if (!root_.empty()) {
-      ENGRAM_TRY(const std::uint64_t root, resolve(root_, session));
-      given = PhysAddr(root);
+      ENGRAM_TRY(given, resolve_root(session));
     }
     if (task_.empty() && !pid_) {
       return is_known ? kernel::space_of(session, given) : stated_space(session, given, console);
@@ -168,6 +168,17 @@ class ReadCommand final : public Command {
       if (tasks.pid(task.address) == *pid_) return space_of(*linux_kernel, task.address);
     }
     return fail("read: --pid {}: there is no such task", *pid_);
+  }
+
+  /// The physical address of --dtb; a symbol's is where the kernel has it.
+  Result<PhysAddr> resolve_root(kernel::Session& session) const {
+    ENGRAM_TRY(const AddressText text, parse_address(root_));
+    ENGRAM_TRY(const std::uint64_t address, resolve(root_, session));
+    if (text.symbol.empty()) return PhysAddr(address);
+    ENGRAM_TRY(const auto space, kernel::space_of(session, std::nullopt));
+    const auto place = space.translate(VirtAddr(address));
+    if (!place) return fail("read: --dtb {}: {}", root_, paging::to_string(place.error()));
+    return place->physical;
   }
 
   /// Of a machine whose kernel is not found or not read, as its headers say.

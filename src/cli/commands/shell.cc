@@ -26,7 +26,7 @@ class ShellCommand final : public Command {
     if (!image) return failed(console, image.error());
     image->run_autostart(console);
     sql::Database& database = image->database();
-    Interrupts interrupts(Interrupts::Mode::all);
+    Interrupts interrupts(Interrupts::Mode::only_ctrl_c);
     Repl repl(*image, console, interrupts);
     if (const auto set = repl.set_format(image->format(format_)); !set)
       return failed(console, set.error());

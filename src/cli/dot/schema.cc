@@ -1,5 +1,7 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
+#include <strings.h>
+
 #include "cli/command.h"
 #include "cli/dot_command.h"
 
@@ -27,7 +29,7 @@ DotOutcome show_schema(DotContext& context, const Words& words) {
   if (!parsed) return {};
   std::string text;
   for (const auto& relation : context.image.database().relations()) {
-    if (!name.empty() && relation.name != name) continue;
+    if (!name.empty() && ::strcasecmp(relation.name.c_str(), name.c_str()) != 0) continue;
     if (!text.empty()) text += '\n';
     text += schema_text(relation);
   }
