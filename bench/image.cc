@@ -212,7 +212,7 @@ constexpr Packing kPackings[] = {
        return file;
      }},
     {"gzip", [](Bytes bytes) { return dumps::gzip_member(bytes); }},
-    {"bgzf", dumps::bgzf},
+    {"bgzf", [](Bytes bytes) { return dumps::bgzf(bytes); }},
     {"xz, 4 MiB blocks", [](Bytes bytes) { return dumps::xz(bytes, 4 * kMiB); }},
     {"zstd", dumps::zstd_frame},
     {"zstd, 4 MiB frames", [](Bytes bytes) { return dumps::zstd_frames(bytes, 4 * kMiB); }},

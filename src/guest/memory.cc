@@ -110,7 +110,7 @@ MemoryResult<ConstVolatileSlice> Region::view(RegionOffset at, std::uint64_t cou
 
 std::uint64_t Memory::hole_at(const Region& region, std::uint64_t offset) const {
   if (!hole_finder_ || region.backing != Backing::host) return 0;
-  return std::min(hole_finder_(region.host + offset), region.size - offset);
+  return std::min(hole_finder_(region.host() + offset), region.size - offset);
 }
 
 const Region* Memory::find_behind(PhysAddr address) const {
