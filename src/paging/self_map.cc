@@ -68,11 +68,22 @@ class Search {
   }
 
   [[nodiscard]] bool maps_itself(PhysAddr frame) const {
-    const std::uint64_t size = format_.entry_size();
-    for (std::uint64_t at = kPageSize / 2; at < kPageSize; at += size) {
-      const auto word = format_.load_entry(memory_, frame + at);
-      if (word && *word != 0 && is_table_at(format_.decode(*word, format_.levels), frame))
+    std::array<std::byte, kPageSize / 2> half;
+    if (!memory_.read(frame + half.size(), half).complete()) return false;
+    return format_.entry_shift == kWordShift ? has_itself<std::uint64_t>(half, frame)
+                                             : has_itself<std::uint32_t>(half, frame);
+  }
+
+  template <class Word>
+  [[nodiscard]] bool has_itself(Bytes entries, PhysAddr frame) const {
+    // In entries of all kinds: bits of the address. So next to none is decoded.
+    constexpr std::uint64_t kOfAddress = 0xffff'f000;
+    for (std::size_t at = 0; at < entries.size(); at += sizeof(Word)) {
+      const std::uint64_t entry = load_unaligned<Word>(entries.data() + at);
+      if (((entry ^ frame.value) & kOfAddress) == 0 && entry != 0 &&
+          is_table_at(format_.decode(entry, format_.levels), frame)) {
         return true;
+      }
     }
     return false;
   }
