@@ -260,8 +260,10 @@ TEST(IsfFileTest, WhatIsNoIsfIsAnError) {
   };
   EXPECT_NE(error("{\"a\": ").find("no JSON at offset 0x6"), std::string::npos);
   EXPECT_NE(error("{}").find("without user_types"), std::string::npos);
-  EXPECT_NE(error(R"({"user_types": {}, "base_types": {"pointer": {"size": 4}}})").find("8 bytes"),
+  EXPECT_NE(error(R"({"user_types": {}, "base_types": {"pointer": {"size": 2}}})")
+                .find("pointers of 2 bytes, 4 or 8 expected"),
             std::string::npos);
+  EXPECT_EQ(error(R"({"user_types": {}, "base_types": {"pointer": {"size": 4}}})"), "");
   // Nested deeper than any stack.
   EXPECT_FALSE(error(std::string(1 << 20, '[')).empty());
   const std::string deep =
