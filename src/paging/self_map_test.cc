@@ -58,7 +58,9 @@ TEST_F(SelfMap, NothingIsFoundInZeros) {
 
 TEST_F(SelfMap, ARootLeadsToItselfAndToTheKnownAddress) {
   const PhysAddr root = bytes_.new_table();
-  bytes_.put(root + 0x1EF * 8, bytes_.new_table().value | kP | kRw);
+  const PhysAddr below = bytes_.new_table();
+  bytes_.put(root + 0x1EF * 8, below.value | kP | kRw);
+  bytes_.put(below, bytes_.new_table().value | kP | kRw);
   EXPECT_FALSE(find());  // it does not lead to itself
   bytes_.put(root + 0x1ED * 8, root.value | kP | kRw);
   const auto found = find();
@@ -71,7 +73,9 @@ TEST_F(SelfMap, ARootLeadsToItselfAndToTheKnownAddress) {
 
 TEST_F(SelfMap, OnlyTheUpperHalfCounts) {
   const PhysAddr root = bytes_.new_table();
-  bytes_.put(root + 0x1EF * 8, bytes_.new_table().value | kP | kRw);
+  const PhysAddr below = bytes_.new_table();
+  bytes_.put(root + 0x1EF * 8, below.value | kP | kRw);
+  bytes_.put(below, bytes_.new_table().value | kP | kRw);
   bytes_.put(root + 0x0ED * 8, root.value | kP | kRw);
   EXPECT_FALSE(find());
 }
@@ -89,9 +93,10 @@ TEST_F(SelfMap, WithPaeTheRootMayBeAnywhereInAPage) {
 
 TEST_F(SelfMap, EntriesOfFourBytes) {
   const PhysAddr root = bytes_.new_table();
-  const std::uint64_t itself = root.value | kP | kRw, table = bytes_.new_table().value | kP | kRw;
-  bytes_.put(root + 0xC00, itself);
-  bytes_.put(root + 0xFF8, table << 32U);
+  const PhysAddr below = bytes_.new_table();
+  bytes_.put(root + 0xC00, root.value | kP | kRw);
+  bytes_.put(root + 0xFF8, (below.value | kP | kRw) << 32U);
+  bytes_.put(below + 0xF78, (bytes_.new_table().value | kP | kRw) << 32U);
   const auto found = find();
   ASSERT_TRUE(found);
   EXPECT_EQ(found->root, root);
