@@ -128,12 +128,12 @@ void run(benchmark::State& state, Search search) {
 
 void BM_Sum(benchmark::State& state) {
   run(state, [](const image::Image& image) {
-    return sum_words(image.memory().regions().front().host, 8) == fixture().sum;
+    return sum_words(image.memory().regions().front().host(), 8) == fixture().sum;
   });
 }
 void BM_TouchPages(benchmark::State& state) {
   run(state, [](const image::Image& image) {
-    return sum_words(image.memory().regions().front().host, kPageSize) != 0;
+    return sum_words(image.memory().regions().front().host(), kPageSize) != 0;
   });
 }
 void BM_LinuxRoot(benchmark::State& state) {

@@ -151,9 +151,10 @@ void Repl::run_statement(bool is_interactive) {
     const auto writer =
         output::make_writer(shell_.format, sink, {on_terminal ? console_.width() : 0});
     if (!writer) return failed_with(kNotAnswered, "{}", writer.error().text);
-    auto outcome = run_sql(image_.database(), sql, {**writer, sink}, console_, interrupts_);
+    const auto outcome = run_sql(image_.database(), sql, {**writer, sink}, console_, interrupts_);
     if (shell_.shows_time) times_ = watch.text();
-    return outcome;
+    if (!outcome) return tl::unexpected(outcome.error());
+    return {};
   }));
   console_.say(std::exchange(times_, {}));
 }

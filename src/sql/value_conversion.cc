@@ -129,7 +129,7 @@ Fixed fix(Type type, sqlite3_value* value) {
   return kAny;
 }
 
-std::optional<std::string> refusal(const tables::Column& column, sqlite3_value* value) {
+std::optional<std::string> refusal(const tables::ColumnInfo& column, sqlite3_value* value) {
   if (column.type != Type::pointer) return std::nullopt;
   if (sqlite3_value_type(value) == SQLITE_FLOAT && sqlite3_value_double(value) >= kTwoTo63) {
     return fmt::format("{}: {:.0f} is more than SQL's integers hold: write it in hexadecimal",

@@ -35,7 +35,7 @@ struct Fixed {
 /// What is wrong with comparing an address with `value`: text that shows one (as JSON does), or a
 /// number that SQLite has rounded because it exceeds 2^63 - 1, equals no address. Nothing if it is
 /// good, or the column has no addresses.
-[[nodiscard]] std::optional<std::string> refusal(const tables::Column& column,
+[[nodiscard]] std::optional<std::string> refusal(const tables::ColumnInfo& column,
                                                  sqlite3_value* value);
 
 /// The declared type in SQL. POINTER contains "INT" and so has integer affinity

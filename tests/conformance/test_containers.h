@@ -299,9 +299,12 @@ class CopiedPages : public guest::PageSource {
 struct DecodedContainer : CollectionContainer<guest::DecodedRegion, false> {
   explicit DecodedContainer(const Buffer& content) : CollectionContainer(regions(content)) {}
   static std::vector<guest::DecodedRegion> regions(const Buffer& content) {
-    if (content.empty()) return {};
+    std::vector<guest::DecodedRegion> regions;
+    if (content.empty()) return regions;
     auto cache = std::make_shared<guest::PageCache>(std::make_shared<CopiedPages>(content), 3);
-    return {guest::DecodedRegion::make(range_of(kBase.value, content.size()), std::move(cache))};
+    regions.push_back(
+        guest::DecodedRegion::make(range_of(kBase.value, content.size()), std::move(cache)));
+    return regions;
   }
 };
 
