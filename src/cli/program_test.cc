@@ -332,6 +332,32 @@ TEST_F(ConfigTest, AutostartFilesAreRunInOrder) {
   EXPECT_EQ(run({"query", image_, "SELECT 1", "--autostart", "/nonexistent"}), kUsage);
 }
 
+TEST_F(ConfigTest, AnOptionMayStandInFrontOfImageAndSql) {
+  write("auto/common/common/a.sql", "CREATE VIEW one AS SELECT 1 AS x;");
+  const std::string folder = (folder_ / "auto").string();
+  EXPECT_EQ(run({"query", "--autostart", folder, image_, "SELECT x FROM one"}), kAnswered) << err_;
+  EXPECT_EQ(run({"query", image_, "--autostart", folder, "SELECT x FROM one"}), kAnswered) << err_;
+  EXPECT_EQ(run({"query", image_, "--with", "/nonexistent", "SELECT 1"}), kNotAnswered);
+  EXPECT_THAT(err_, HasSubstr("/nonexistent"));
+}
+
+TEST_F(ConfigTest, NothingIsNoAnswer) {
+  for (const char* sql : {" ", "-- SELECT 1", "/* SELECT 1", ";"}) {
+    EXPECT_EQ(run({"query", image_, sql}), kUsage) << sql;
+    EXPECT_THAT(err_, HasSubstr("no statement")) << sql;
+  }
+  EXPECT_EQ(run({"query", image_, "--ranges", "", "SELECT 1"}), kUsage);
+  for (const char* seconds : {"nan", "-1", "inf", "1e7", "soon", ""}) {
+    EXPECT_EQ(run({"query", image_, "SELECT 1", "--timeout", seconds}), kUsage) << seconds;
+  }
+}
+
+TEST_F(ConfigTest, AFileOfHolesIsNotSearchedPageByPage) {
+  std::filesystem::resize_file(image_, std::uint64_t{4} << 40U);  // a minute for each 100 GiB
+  EXPECT_EQ(run({"query", image_, "SELECT count(*) FROM tasks", "--timeout", "30"}), kNotAnswered);
+  EXPECT_THAT(err_, HasSubstr("no Linux kernel found"));
+}
+
 TEST_F(ConfigTest, AnAutostartFileThatFailsIsAWarningWithItsLine) {
   const std::string wrong =
       write("auto/common/common/a.sql", "CREATE VIEW good AS SELECT 7 AS x;\n\nSELECT y;\n");

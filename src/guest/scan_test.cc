@@ -9,6 +9,8 @@
 #include <random>
 #include <vector>
 
+#include "base/interruption.h"
+
 namespace engram::guest {
 namespace {
 
@@ -138,6 +140,40 @@ TEST(Scan, MakesLittleForASearchThatEndsEarly) {
   for_each_chunk(memory, PhysAddr(0), PhysAddr(~std::uint64_t{0}), 0,
                  [](PhysAddr, Bytes) { return false; });
   EXPECT_LE(made.read(), kMiB);
+}
+
+TEST(Scan, VisitsStoredPagesAndPassesHoles) {
+  std::vector<std::byte> bytes(8 * kMiB);
+  Memory memory =
+      Memory::create({{PhysAddr(kPageSize + 8), 8 * kMiB - 8, Backing::host, bytes.data()},
+                      {PhysAddr(kGiB), kGiB, Backing::zero},
+                      {PhysAddr(4 * kGiB), 8 * kMiB, Backing::host, bytes.data()}},
+                     nullptr)
+          .value();
+  const auto visited = [&memory](std::uint64_t most) {
+    std::vector<std::uint64_t> pages;
+    for_each_stored_page(memory, [&](PhysAddr page) {
+      pages.push_back(page.value / kPageSize);
+      return pages.size() < most;
+    });
+    return pages;
+  };
+  const auto all = visited(10'000);
+  ASSERT_EQ(all.size(), 2047U + 2048U);  // the first region begins within a page
+  EXPECT_EQ(all.front(), 2U);
+  EXPECT_EQ(all[2047], 4 * kGiB / kPageSize);
+  EXPECT_EQ(visited(3).size(), 3U);
+  // The file has nothing in the first half of what is behind both regions.
+  memory.set_hole_finder([&bytes](const std::byte* at) {
+    const auto offset = static_cast<std::uint64_t>(at - bytes.data());
+    return offset < 4 * kMiB ? 4 * kMiB - offset : 0;
+  });
+  const auto stored = visited(10'000);
+  EXPECT_EQ(stored.size(), 2 * 1024U);
+  EXPECT_EQ(stored.back(), all.back());
+  std::atomic<bool> enough = true;
+  const Interruptible now(enough);
+  EXPECT_THROW(visited(10'000), Interrupted);
 }
 
 }  // namespace

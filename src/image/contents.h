@@ -24,8 +24,8 @@ inline constexpr std::size_t kMostRanges = std::size_t{1} << 22;
 /// store get no region. The range must be in order: its last byte within 64 bits, stored <= size.
 void add_range(Contents& contents, const FileView& file, Range range);
 
-/// Gives the regions with Backing::source the memory that makes their bytes. It lives as long as the
-/// contents; `problems` has what it could not make.
+/// Gives the regions with Backing::source the memory that makes their bytes. It lives as long as
+/// the contents; `problems` has what it could not make.
 void set_source(Contents& contents, std::shared_ptr<const guest::PhysicalSource> memory,
                 std::shared_ptr<const PageProblems> problems);
 

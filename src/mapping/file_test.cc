@@ -131,6 +131,10 @@ TEST_P(FileTest, DataExtentsAreCutToWhatWasAskedAndToTheEnd) {
               ElementsAre(FileExtent{FileOffset(16 * kPageSize + 1), 2}));
   EXPECT_TRUE(file().data_extents({FileOffset(17 * kPageSize), kMax})->empty());
   EXPECT_TRUE(file().data_extents({FileOffset(0), 0})->empty());
+  EXPECT_EQ(file().next_data(FileOffset(1)).value(), FileOffset(16 * kPageSize));
+  EXPECT_EQ(file().next_data(FileOffset(16 * kPageSize + 3)).value(),
+            FileOffset(16 * kPageSize + 3));
+  EXPECT_EQ(file().next_data(FileOffset(17 * kPageSize)).value(), std::nullopt);
   ASSERT_TRUE(file().resize(16 * kPageSize + 1));
   EXPECT_THAT(*file().data_extents({FileOffset(0), kMax}),
               ElementsAre(FileExtent{FileOffset(16 * kPageSize), 1}));

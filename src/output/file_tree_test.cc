@@ -48,6 +48,7 @@ TEST(SafeName, WritesOutWhatIsNot) {
   EXPECT_EQ(safe_name(".."), "%2E%2E");
   EXPECT_EQ(safe_name(""), "%");
   EXPECT_EQ(safe_name("a\n\x1b\x7f%/b"), "a%0A%1B%7F%25%2Fb");
+  EXPECT_EQ(safe_name("\xff\xe2\x98 x\xc2\x9b"), "%FF%E2%98 x\xc2\x9b");
   EXPECT_LE(safe_name(std::string(4000, '\x01')).size(), 203U);
 }
 

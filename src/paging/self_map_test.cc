@@ -96,7 +96,7 @@ TEST_F(SelfMap, EntriesOfFourBytes) {
   const PhysAddr below = bytes_.new_table();
   bytes_.put(root + 0xC00, root.value | kP | kRw);
   bytes_.put(root + 0xFF8, (below.value | kP | kRw) << 32U);
-  bytes_.put(below + 0xF78, (bytes_.new_table().value | kP | kRw) << 32U);
+  bytes_.put(below + 0x7C0, bytes_.new_table().value | kP | kRw);
   const auto found = find();
   ASSERT_TRUE(found);
   EXPECT_EQ(found->root, root);

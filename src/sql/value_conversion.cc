@@ -131,9 +131,10 @@ Fixed fix(Type type, sqlite3_value* value) {
 
 std::optional<std::string> refusal(const tables::ColumnInfo& column, sqlite3_value* value) {
   if (column.type != Type::pointer) return std::nullopt;
-  if (sqlite3_value_type(value) == SQLITE_FLOAT && sqlite3_value_double(value) >= kTwoTo63) {
+  const double real = sqlite3_value_type(value) == SQLITE_FLOAT ? sqlite3_value_double(value) : 0;
+  if (real >= kTwoTo63 && real < 2 * kTwoTo63) {
     return fmt::format("{}: {:.0f} is more than SQL's integers hold: write it in hexadecimal",
-                       column.name, sqlite3_value_double(value));
+                       column.name, real);
   }
   if (sqlite3_value_type(value) != SQLITE_TEXT) return std::nullopt;
   const std::string_view text = reinterpret_cast<const char*>(sqlite3_value_text(value));

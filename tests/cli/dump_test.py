@@ -66,7 +66,7 @@ class DumpTest(unittest.TestCase):
         self.assertEqual({path: path.read_bytes() for path in self.out.rglob("*") if path.is_file()}, before)
 
     def test_wrong_sql_writes_nothing(self):
-        for where in ("no_such_column = 1", "1; SELECT 1", "path LIKE"):
+        for where in ("no_such_column = 1", "1; SELECT 1", "path LIKE", "1 LIMIT 1"):
             done = engram("dump", IMAGE, self.out, "--where", where)
             self.assertEqual(done.returncode, 1, where)
             self.assertRegex(done.stderr, "^engram: ")

@@ -260,6 +260,23 @@ class Convert(MemoryTest):
         self.assertEqual(terminal.wait(), 130)
         self.assertEqual(list(self.folder.glob("out*")), [])
 
+    def test_who_is_told_to_end_leaves_nothing(self):
+        """SIGTERM and SIGHUP end the program as such, behind the cleaning up."""
+        long = self.folder / "long.raw"
+        with open(long, "wb") as file:
+            file.truncate(1 << 40)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            with subprocess.Popen([PROGRAM, "convert", long, self.folder / "out", "--to", "raw"],
+                                  stderr=subprocess.DEVNULL) as program:
+                for _ in range(600):
+                    if list(self.folder.glob("out.*")):
+                        break
+                    time.sleep(0.1)
+                self.assertEqual(len(list(self.folder.glob("out.*"))), 1)
+                program.send_signal(number)
+                self.assertEqual(program.wait(timeout=60), -number)
+            self.assertEqual(list(self.folder.glob("out*")), [])
+
     def test_no_progress_elsewhere(self):
         """Nothing but warnings goes to a file, however long it takes."""
         long = self.folder / "long.raw"

@@ -191,7 +191,12 @@ TEST(DecodedDump, IsReadLikeAnyOther) {
   EXPECT_EQ(memory->slice(PhysAddr(0x2000), 8).error().code, MemoryErrc::host_address_unavailable);
   std::vector<std::pair<std::uint64_t, std::size_t>> chunks;
   guest::for_each_chunk(*memory, PhysAddr(0), PhysAddr(~0ULL), 0, [&](PhysAddr at, Bytes bytes) {
-    chunks.emplace_back(at.value, bytes.size());
+    // Where the kind of memory changes, a chunk may end.
+    if (!chunks.empty() && chunks.back().first + chunks.back().second == at.value) {
+      chunks.back().second += bytes.size();
+    } else {
+      chunks.emplace_back(at.value, bytes.size());
+    }
     return true;
   });
   EXPECT_EQ(chunks, (std::vector<std::pair<std::uint64_t, std::size_t>>{{0x1000, 0x2000},
