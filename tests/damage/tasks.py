@@ -41,22 +41,23 @@ def symbol(image, name):
     return int(row["virtual_address"], 16)
 
 
-def list_cut(image):
-    """Without the list there is still the other source, and a complaint."""
+def without(image, place, source, complaint):
+    """One source is enough, and there is a complaint about the other one."""
     before = tasks(image)
-    image.write(symbol(image, "init_task") + TASKS, 0)
+    image.write(place, 0)
     after = tasks(image)
-    assert set(after) == set(before) and {row["source"] for row in after.values()} == {"pid_ns"}
-    assert any("ends in NULL" in message for _, message in complaints(image, "tasks"))
+    assert set(after) == set(before) and {row["source"] for row in after.values()} == {source}
+    assert any(complaint in message for _, message in complaints(image, "tasks"))
+
+
+def list_cut(image):
+    """The list of tasks ends at once."""
+    without(image, symbol(image, "init_task") + TASKS, "pid_ns", "ends in NULL")
 
 
 def numbers_gone(image):
-    """The same without the numbers."""
-    before = tasks(image)
-    image.write(symbol(image, "init_pid_ns") + IDR_HEAD, 0)
-    after = tasks(image)
-    assert set(after) == set(before) and {row["source"] for row in after.values()} == {"task_list"}
-    assert any("no task in it" in message for _, message in complaints(image, "tasks"))
+    """The PID namespace has no number."""
+    without(image, symbol(image, "init_pid_ns") + IDR_HEAD, "task_list", "no task in it")
 
 
 def none(image):
