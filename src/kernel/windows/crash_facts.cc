@@ -8,6 +8,7 @@
 
 #include "image/overlap.h"
 #include "kernel/windows/processors.h"
+#include "kernel/windows/windows_map.h"
 
 namespace engram::kernel::windows {
 namespace {
@@ -66,19 +67,6 @@ void add_processors(WindowsKernel& kernel, CrashHeader& crash) {
   } else {
     crash.context = arm64_context_of_first_cpu(*states);
   }
-}
-
-std::uint32_t machine_of(Architecture architecture) {
-  switch (architecture) {
-    case Architecture::arm64:
-      return image::kMachineArm64;
-    case Architecture::x86:
-      return image::kMachineI386;
-    case Architecture::x86_64:
-    case Architecture::unknown:
-      break;
-  }
-  return image::kMachineAmd64;
 }
 
 template <class T>

@@ -67,26 +67,13 @@ std::optional<ProgramImage> listed_kernel(const AddressSpace& space, VirtAddr li
   return image && image->size >= kSmallestKernel ? image : std::nullopt;
 }
 
-std::uint16_t machine_of(const Mode& mode) {
-  switch (mode.architecture) {
-    case Architecture::x86:
-      return image::kMachineI386;
-    case Architecture::arm64:
-      return image::kMachineArm64;
-    case Architecture::x86_64:
-    case Architecture::unknown:
-      break;
-  }
-  return image::kMachineAmd64;
-}
-
 /// Whether the space leads to KUSER_SHARED_DATA of the machine that its mode is for: tables of
 /// arm64 can be read as those of x86-64, and the other way round. Where the page does not say
 /// it, the header of the kernel image does.
 bool is_of_machine(const AddressSpace& space) {
   const auto shared = read_shared_data(space);
   if (!shared) return false;
-  const std::uint16_t machine = machine_of(space.mode());
+  const std::uint16_t machine = machine_of(space.mode().architecture);
   if (shared->first_machine != 0)
     return shared->first_machine <= machine && machine <= shared->last_machine;
   const auto kernel = search_kernel(space);
@@ -197,6 +184,19 @@ std::vector<Mode> windows_modes(const image::Facts& facts) {
       break;
   }
   return {usual, arm64, pae, narrow};
+}
+
+std::uint16_t machine_of(Architecture architecture) {
+  switch (architecture) {
+    case Architecture::x86:
+      return image::kMachineI386;
+    case Architecture::arm64:
+      return image::kMachineArm64;
+    case Architecture::x86_64:
+    case Architecture::unknown:
+      break;
+  }
+  return image::kMachineAmd64;
 }
 
 Result<VirtAddr, paging::Fault> load_pointer(const AddressSpace& space, VirtAddr at) {

@@ -51,6 +51,9 @@ struct SharedData {
 /// Nothing if what lies there is no such page.
 [[nodiscard]] std::optional<SharedData> read_shared_data(const paging::AddressSpace& space);
 
+/// What PE headers and crash headers call it.
+[[nodiscard]] std::uint16_t machine_of(Architecture architecture);
+
 struct WindowsMap {
   PhysAddr root;                     ///< of the kernel's page tables
   paging::Mode mode;                 ///< of these
