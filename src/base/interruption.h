@@ -5,7 +5,7 @@
 // Who waits for an answer may give up: how long walks below learn of it.
 //
 // What is read once is kept, so a walk that stops early must leave nothing behind: it ends with an
-// exception, which Lazy and std::call_once take as "not made yet".
+// exception, which Lazy and Once take as "not made yet".
 
 #include <atomic>
 #include <exception>

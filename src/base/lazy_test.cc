@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -26,6 +27,28 @@ TEST(Lazy, IsMadeOnceWhoeverAsks) {
   for (auto& thread : threads) thread.join();
   EXPECT_EQ(made, 1);
   EXPECT_EQ(sum, 8);
+}
+
+TEST(Once, IsDoneByTheNextOneAfterAnException) {
+  Once once;
+  std::atomic<int> tries = 0, done = 0, failed = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 8; ++i) {
+    threads.emplace_back([&] {
+      try {
+        once.call([&] {
+          if (++tries <= 3) throw std::runtime_error("not yet");
+          ++done;
+        });
+      } catch (const std::runtime_error&) {
+        ++failed;
+      }
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(tries, 4);
+  EXPECT_EQ(failed, 3);
+  EXPECT_EQ(done, 1);
 }
 
 }  // namespace

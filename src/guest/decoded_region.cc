@@ -64,7 +64,7 @@ PageCache::PagePtr PageCache::find_or_add(Set& set, std::uint64_t index) const {
 }
 
 void PageCache::make(Set& set, std::uint64_t index, const PagePtr& page) const {
-  std::call_once(page->once, [&] {
+  page->once.call([&] {
     page->bytes.resize(static_cast<std::size_t>(source_->page_size()));
     page->made = source_->read_page(index, page->bytes);
     page->made.count = std::min(page->made.count, page->bytes.size());

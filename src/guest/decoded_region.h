@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/lazy.h"
 #include "guest/region.h"
 
 namespace engram::guest {
@@ -54,7 +55,7 @@ class PageCache {
 
  private:
   struct Page {
-    std::once_flag once;  // for whoever comes first to make it
+    Once once;  // for whoever comes first to make it
     std::atomic<bool> is_made = false;
     std::vector<std::byte> bytes;
     Transfer made;  // how much of it there is

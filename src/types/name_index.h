@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/lazy.h"
 #include "types/type_db.h"
 
 namespace engram::types {

@@ -8,6 +8,7 @@
 #include <limits>
 #include <utility>
 
+#include "base/lazy.h"
 #include "types/name_hash.h"
 
 namespace engram::types {
@@ -59,7 +60,7 @@ struct SymbolTable::State {
   std::shared_ptr<const SymbolSource> source;
   std::atomic<unsigned> asked = 0;  ///< how many names were looked up in it
 
-  std::once_flag decoded, names_indexed, addresses_indexed;
+  Once decoded, names_indexed, addresses_indexed;
   Builder lists;                          ///< of a source: once they are decoded
   mapping::BulkVector<NameSlot> by_name;  ///< open addressing; its size is 0 or a power of two
   std::uint64_t hash_seed = 0;
@@ -86,7 +87,7 @@ SymbolTable SymbolTable::Builder::build() && {
 const SymbolTable::Builder& SymbolTable::lists() const {
   State& state = *state_;
   if (state.source) {
-    std::call_once(state.decoded, [&] { state.source->decode(state.lists); });
+    state.decoded.call([&] { state.source->decode(state.lists); });
   }
   return state.lists;
 }
@@ -154,7 +155,7 @@ void SymbolTable::index_addresses() const {
 }
 
 const Symbol* SymbolTable::find(std::string_view wanted) const {
-  std::call_once(state_->names_indexed, [this] { index_names(); });
+  state_->names_indexed.call([this] { index_names(); });
   const auto& slots = state_->by_name;
   if (slots.empty()) return nullptr;
   const std::uint64_t hash = name_hash(wanted, state_->hash_seed);
@@ -179,7 +180,7 @@ std::optional<VirtAddr> SymbolTable::address_of(std::string_view wanted) const {
 }
 
 std::optional<Location> SymbolTable::find(VirtAddr address) const {
-  std::call_once(state_->addresses_indexed, [this] { index_addresses(); });
+  state_->addresses_indexed.call([this] { index_addresses(); });
   const auto symbols = this->symbols();
   const auto& order = state_->by_address;
   const auto behind = std::upper_bound(

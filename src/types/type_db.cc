@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <array>
-#include <mutex>
 #include <span>
 
+#include "base/lazy.h"
 #include "types/btf_check.h"
 #include "types/btf_layout.h"
 #include "types/btf_records.h"
@@ -93,7 +93,7 @@ struct TypeDb::State {
 
   /// Built when a type of the kind is first looked for: most kinds never are.
   struct LazyIndex {
-    std::once_flag once;
+    Once once;
     NameIndex index;
   };
   mutable std::array<LazyIndex, kKinds> by_name;
@@ -162,7 +162,7 @@ TypeDb::Record TypeDb::record() const {
 
 const NameIndex& TypeDb::State::index(Kind kind) const {
   LazyIndex& lazy = by_name[static_cast<std::size_t>(kind)];
-  std::call_once(lazy.once, [&] {
+  lazy.once.call([&] {
     const bool is_composite = kind == Kind::structure || kind == Kind::union_type;
     types.for_each_named(is_composite, [&](TypeId type) {
       if (kind_from(types.kind(type)) == kind) lazy.index.add(types.name(type), type);

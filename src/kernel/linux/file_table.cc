@@ -52,7 +52,7 @@ FileTables::FileTables(LinuxKernel& kernel) : kernel_(kernel), reader_(kernel.re
 }
 
 const FileTables::Index& FileTables::index() const {
-  std::call_once(index_once_, [this] {
+  index_once_.call([this] {
     index_ = {};
     find_tables(index_);
     for (const auto& table : index_.tables) {
@@ -159,7 +159,7 @@ std::span<const Descriptor> FileTables::descriptors(const FileTable& table) cons
 }
 
 std::span<const Descriptor> FileTables::with_inode(VirtAddr inode) const {
-  std::call_once(by_inode_once_, [this] {
+  by_inode_once_.call([this] {
     by_inode_.clear();
     for (const auto& descriptor : index().descriptors) {
       if (const auto of = this->inode(descriptor.file)) by_inode_[*of].push_back(descriptor);

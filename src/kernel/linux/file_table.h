@@ -5,13 +5,13 @@
 // File tables: which files the tasks have open.
 
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "base/lazy.h"
 #include "kernel/linux/reader.h"
 
 namespace engram::kernel {
@@ -113,9 +113,9 @@ class FileTables {
   Field<std::int32_t> mount_id_;
   std::optional<std::uint64_t> vfsmount_in_mount_;
 
-  mutable std::once_flag index_once_;
+  mutable Once index_once_;
   mutable Index index_;
-  mutable std::once_flag by_inode_once_;
+  mutable Once by_inode_once_;
   mutable std::unordered_map<VirtAddr, std::vector<Descriptor>> by_inode_;
 };
 

@@ -67,7 +67,7 @@ Inodes::Inodes(LinuxKernel& kernel) : kernel_(kernel), reader_(kernel.reader()) 
 }
 
 const Inodes::Index& Inodes::index() const {
-  std::call_once(once_, [this] {
+  once_.call([this] {
     index_ = {};
     const auto& mounts = kernel_.mounts();
     for (const auto& mount : mounts.all()) {

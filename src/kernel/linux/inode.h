@@ -5,13 +5,13 @@
 // Inodes: the files that the kernel knows, open or not.
 
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
+#include "base/lazy.h"
 #include "kernel/linux/path.h"
 #include "kernel/linux/reader.h"
 
@@ -116,7 +116,7 @@ class Inodes {
   Field<VirtAddr> super_, first_alias_, next_alias_, root_, parent_;
   std::optional<std::uint64_t> super_node_, inode_list_, inode_node_, alias_node_;
 
-  mutable std::once_flag once_;
+  mutable Once once_;
   mutable Index index_;
 };
 

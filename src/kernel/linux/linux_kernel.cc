@@ -246,7 +246,7 @@ bool LinuxKernel::refresh() {
 }
 
 const types::SymbolTable& LinuxKernel::module_symbols() {
-  std::call_once(changing_->module_symbols_once, [this] {
+  changing_->module_symbols_once.call([this] {
     changing_->module_symbols = read_module_symbols(reader_, types_, symbols_);
   });
   return changing_->module_symbols;

@@ -6,7 +6,6 @@
 // objects.
 
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -134,7 +133,7 @@ class LinuxKernel {
   struct Changing {
     Changing();
     ~Changing();
-    std::once_flag module_symbols_once;
+    Once module_symbols_once;
     types::SymbolTable module_symbols;
     Lazy<Tasks> tasks;
     Lazy<Sockets> sockets;

@@ -100,7 +100,7 @@ Modules::Modules(LinuxKernel& kernel)
 
 Result<const std::vector<Module>*> Modules::all() const {
   if (!head_) return fail("the kernel has no symbol modules: it is built without modules");
-  std::call_once(once_, [this] { find_all(); });
+  once_.call([this] { find_all(); });
   return &all_;
 }
 
@@ -195,7 +195,7 @@ std::optional<Module> Modules::at(VirtAddr address) const {
 }
 
 std::optional<VirtAddr> Modules::containing(VirtAddr address) const {
-  std::call_once(areas_once_, [this] {
+  areas_once_.call([this] {
     const auto known = all();
     if (!known) return;
     std::vector<Area> areas;

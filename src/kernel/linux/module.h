@@ -5,11 +5,11 @@
 // Loaded modules: where the kernel knows them from, and what it knows of them.
 
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/lazy.h"
 #include "base/result.h"
 #include "kernel/linux/module_memory.h"
 #include "kernel/linux/rb_tree.h"
@@ -115,9 +115,9 @@ class Modules {
   std::optional<std::uint64_t> taint_size_;
   Field<std::uint8_t> taint_letter_, taint_of_module_;
 
-  mutable std::once_flag once_;
+  mutable Once once_;
   mutable std::vector<Module> all_;
-  mutable std::once_flag areas_once_;
+  mutable Once areas_once_;
   mutable std::vector<Area> areas_;  ///< sorted
 };
 

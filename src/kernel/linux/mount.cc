@@ -85,7 +85,7 @@ Mounts::Mounts(LinuxKernel& kernel)
 }
 
 const std::vector<Mount>& Mounts::all() const {
-  std::call_once(once_, [this] {
+  once_.call([this] {
     all_.clear();
     std::unordered_set<VirtAddr> seen;
     for (const auto& task : kernel_.tasks().of_both_sources()) {

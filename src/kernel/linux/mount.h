@@ -5,11 +5,11 @@
 // Mounts of every mount namespace that a task is in.
 
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "base/lazy.h"
 #include "kernel/linux/path.h"
 #include "kernel/linux/rb_tree.h"
 #include "kernel/linux/reader.h"
@@ -78,7 +78,7 @@ class Mounts {
   Field<VirtAddr> type_, subtype_, type_name_;
   std::optional<VirtAddr> no_idmap_, first_user_;
 
-  mutable std::once_flag once_;
+  mutable Once once_;
   mutable std::vector<Mount> all_;
 };
 

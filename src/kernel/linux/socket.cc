@@ -94,7 +94,7 @@ Sockets::Sockets(LinuxKernel& kernel) : kernel_(kernel), reader_(kernel.reader()
 }
 
 const Sockets::Index& Sockets::index() const {
-  std::call_once(index_once_, [this] {
+  index_once_.call([this] {
     Index index;
     for (const auto& listed : SocketTables(kernel_).read()) {
       index.by_address.emplace(listed.address, index.sockets.size());

@@ -6,12 +6,12 @@
 
 #include <array>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "base/lazy.h"
 #include "kernel/linux/reader.h"
 #include "kernel/linux/socket_tables.h"
 
@@ -130,7 +130,7 @@ class Sockets {
   Field<VirtAddr> netlink_groups_;
   Field<std::uint16_t> packet_protocol_;
 
-  mutable std::once_flag index_once_;
+  mutable Once index_once_;
   mutable Index index_;
 };
 

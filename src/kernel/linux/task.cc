@@ -169,7 +169,7 @@ Result<std::vector<Task>> Tasks::walk_pid_namespace() const {
 }
 
 Result<const std::vector<Task>*> Tasks::list() const {
-  std::call_once(list_once_, [this] {
+  list_once_.call([this] {
     list_ = walk_list_from_init();
     if (list_ && list_->empty()) {
       reader_.report("task_struct.tasks", *init_task_, "there is no task on the list");
@@ -180,7 +180,7 @@ Result<const std::vector<Task>*> Tasks::list() const {
 }
 
 Result<const std::vector<Task>*> Tasks::pid_namespace() const {
-  std::call_once(pid_namespace_once_, [this] {
+  pid_namespace_once_.call([this] {
     pid_namespace_ = walk_pid_namespace();
     if (pid_namespace_ && pid_namespace_->empty()) {
       reader_.report("pid_namespace.idr", *init_pid_ns_, "there is no task in it");
@@ -200,7 +200,7 @@ Result<void> Tasks::check() const {
 }
 
 const std::vector<Task>& Tasks::merged() const {
-  std::call_once(merged_once_, [this] {
+  merged_once_.call([this] {
     for (const auto& source : {list(), pid_namespace()}) {
       if (!source) continue;
       for (const auto& task : **source) {

@@ -6,12 +6,12 @@
 
 #include <array>
 #include <cstdint>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "base/lazy.h"
 #include "base/units.h"
 #include "kernel/linux/containers.h"
 #include "kernel/linux/live_walk.h"
@@ -203,7 +203,7 @@ class Tasks {
   TextField tty_name_;
   std::optional<std::uint64_t> fs_pwd_, fs_root_;
 
-  mutable std::once_flag list_once_, pid_namespace_once_, merged_once_;
+  mutable Once list_once_, pid_namespace_once_, merged_once_;
   mutable Result<std::vector<Task>> list_;
   mutable Result<std::vector<Task>> pid_namespace_;
   mutable std::vector<Task> merged_;
