@@ -152,10 +152,13 @@ TEST(Scan, VisitsStoredPagesAndPassesHoles) {
           .value();
   const auto visited = [&memory](std::uint64_t most) {
     std::vector<std::uint64_t> pages;
-    for_each_stored_page(memory, [&](PhysAddr page) {
-      pages.push_back(page.value / kPageSize);
-      return pages.size() < most;
-    });
+    for_each_stored_page(
+        memory, {}, [](PhysAddr) { return true; },
+        [&](const StoredPage& page) {
+          EXPECT_EQ(page.number, pages.size());
+          pages.push_back(page.frame.value / kPageSize);
+          return pages.size() < most;
+        });
     return pages;
   };
   const auto all = visited(10'000);
@@ -171,9 +174,73 @@ TEST(Scan, VisitsStoredPagesAndPassesHoles) {
   const auto stored = visited(10'000);
   EXPECT_EQ(stored.size(), 2 * 1024U);
   EXPECT_EQ(stored.back(), all.back());
+  std::uint64_t chunks = 0;
+  for_each_chunk(memory, PhysAddr(0), PhysAddr(~std::uint64_t{0}), 0, [&](PhysAddr, Bytes chunk) {
+    chunks += chunk.size();
+    return true;
+  });
+  EXPECT_LE(chunks, 8 * kMiB + 2 * kPageSize);
+  EXPECT_GE(chunks, 8 * kMiB - 2 * kPageSize);
   std::atomic<bool> enough = true;
   const Interruptible now(enough);
   EXPECT_THROW(visited(10'000), Interrupted);
+}
+
+TEST(Scan, VisitsStoredPagesThatMayBeWithinLimits) {
+  const Made made;
+  const Memory memory = memory_of(made);
+  const auto is_seventh = [](PhysAddr frame) { return frame.value / kPageSize % 7 == 0; };
+  const auto visited = [&](const PageLimits& limits) {
+    std::vector<std::uint64_t> pages;
+    for_each_stored_page(memory, limits, is_seventh, [&](const StoredPage& page) {
+      pages.push_back(page.frame.value / kPageSize);
+      return true;
+    });
+    return pages;
+  };
+  std::vector<std::uint64_t> expected;
+  std::uint64_t number = 0, limit = 0;
+  PageLimits some;
+  for (std::uint64_t page = 0; page < 50 * 64; ++page) {
+    if (memory.find(PhysAddr(page * kPageSize)) == nullptr) continue;
+    if (page % 7 == 0) expected.push_back(page);
+    if (++number == 1000) limit = expected.size();
+  }
+  EXPECT_EQ(visited({}), expected);
+  some.pages = 1000;
+  EXPECT_EQ(visited(some), std::vector(expected.begin(), expected.begin() + limit));
+  EXPECT_EQ(visited({PhysAddr(expected[200] * kPageSize)}),
+            std::vector(expected.begin(), expected.begin() + 201));
+  EXPECT_EQ(visited({PhysAddr(expected[200] * kPageSize - 1)}),
+            std::vector(expected.begin(), expected.begin() + 200));
+}
+
+TEST(Scan, FindsWordsInAnyRegions) {
+  const Made made;
+  std::vector<std::byte> host(4 * kMiB);
+  for (std::size_t i = 0; i < host.size(); ++i) host[i] = Made::byte_at(PhysAddr(i));
+  std::mt19937 random(6);
+  for (int round = 0; round < 10; ++round) {
+    const Memory memory = mixed_memory(random, made, host);
+    const auto wanted = load_unaligned<std::uint32_t>(host.data() + random() % host.size() / 4 * 4);
+    std::vector<PhysAddr> expected, found;
+    for (std::uint64_t at = 0; at < host.size(); at += 4) {
+      const Region* const region = memory.find(PhysAddr(at));
+      // A word lies in one region, and a page that cannot be made has none.
+      if (region == nullptr || region->last() < PhysAddr(at + 3)) continue;
+      if (region->backing == Backing::source && Made::is_bad(PhysAddr(at))) continue;
+      if (load_unaligned<std::uint32_t>(host.data() + at) == wanted) expected.emplace_back(at);
+    }
+    for_each_word(memory, wanted, [&](PhysAddr at) {
+      found.push_back(at);
+      return true;
+    });
+    ASSERT_GT(expected.size(), 0U);
+    EXPECT_EQ(found, expected) << "in round " << round;
+    std::size_t most = expected.size() / 2 + 1;
+    for_each_word(memory, wanted, [&](PhysAddr) { return --most != 0; });
+    EXPECT_EQ(most, 0U);
+  }
 }
 
 }  // namespace

@@ -30,12 +30,15 @@ std::optional<PhysAddr> find_root(const guest::Memory& memory, Mode mode, VirtAd
   if (format == nullptr || !format->is_canonical(known_virtual)) return std::nullopt;
 
   std::optional<PhysAddr> root;
-  guest::for_each_stored_page(memory, [&](PhysAddr frame) {
-    if (frame.value > format->root_mask) return false;         // no register holds it
-    if ((frame.value & ~format->root_mask) != 0) return true;  // a table larger than a frame
-    if (!may_be_root(memory, *format, frame, known_virtual)) return true;
-    const auto found = walk(memory, mode, frame, known_virtual);
-    if (found && found->physical == known_physical && accept(frame)) root = frame;
+  const auto may_be = [&](PhysAddr frame) {
+    // A table may be larger than a frame.
+    return (frame.value & ~format->root_mask) == 0 &&
+           may_be_root(memory, *format, frame, known_virtual);
+  };
+  const guest::PageLimits limits{PhysAddr(format->root_mask)};  // no register holds what is behind
+  guest::for_each_stored_page(memory, limits, may_be, [&](const guest::StoredPage& page) {
+    const auto found = walk(memory, mode, page.frame, known_virtual);
+    if (found && found->physical == known_physical && accept(page.frame)) root = page.frame;
     return !root;
   });
   return root;

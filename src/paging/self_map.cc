@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "paging/self_map.h"
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -29,24 +30,23 @@ class Search {
         mode_(kind.mode),
         format_(*find_format(kind.mode)),
         known_(kind.known),
-        left_(kind.most_bytes / kPageSize),
+        pages_(kind.most_bytes / kPageSize),
         accept_(accept) {}
 
-  /// False when enough frames were looked at.
-  [[nodiscard]] bool goes_on(PhysAddr frame) {
-    if (left_ == 0 || frame.value > format_.root_mask) return false;
-    --left_;
-    return true;
+  /// What is behind is not looked at.
+  [[nodiscard]] guest::PageLimits limits() const { return {PhysAddr(format_.root_mask), pages_}; }
+
+  /// One word decides for nearly every frame.
+  [[nodiscard]] bool may_be_root(PhysAddr frame) const {
+    return is_pae() ? last_pae_table_is(frame) : first_entry(frame).has_value();
   }
 
-  [[nodiscard]] std::optional<FoundRoot> root_at(PhysAddr frame) {
+  [[nodiscard]] std::optional<FoundRoot> root_at(const guest::StoredPage& page) {
+    const PhysAddr frame = page.frame;
+    if (page.number >= pages_ || frame.value > format_.root_mask) return std::nullopt;
+    if (!may_be_root(frame)) return std::nullopt;
     if (is_pae()) return pae_root_of(frame);
-    // One word decides for nearly every frame.
-    const auto word = format_.load_entry(memory_, format_.entry_at(frame, known_, format_.levels));
-    if (!word || *word == 0) return std::nullopt;
-    const Entry entry = format_.decode(*word, format_.levels);
-    if (entry.kind != Entry::Kind::table && entry.kind != Entry::Kind::page) return std::nullopt;
-    return leads_on(entry) && maps_itself(frame) ? accepted(frame) : std::nullopt;
+    return leads_on(*first_entry(frame)) && maps_itself(frame) ? accepted(frame) : std::nullopt;
   }
 
  private:
@@ -57,6 +57,15 @@ class Search {
   [[nodiscard]] std::optional<FoundRoot> accepted(PhysAddr root) const {
     const FoundRoot found{mode_, root};
     return accept_(found) ? std::optional(found) : std::nullopt;
+  }
+
+  /// The frame's entry for the known address, if it leads to a table or page.
+  [[nodiscard]] std::optional<Entry> first_entry(PhysAddr frame) const {
+    const auto word = format_.load_entry(memory_, format_.entry_at(frame, known_, format_.levels));
+    if (!word || *word == 0) return std::nullopt;
+    const Entry entry = format_.decode(*word, format_.levels);
+    const bool leads = entry.kind == Entry::Kind::table || entry.kind == Entry::Kind::page;
+    return leads ? std::optional(entry) : std::nullopt;
   }
 
   /// Whether the table that the entry leads to, if it is one, has something for the known address.
@@ -88,24 +97,35 @@ class Search {
     return false;
   }
 
-  /// What the first four entries of a table lead to, if the last of these leads to the table.
+  /// Whether the last of the four tables of a PAE root leads to itself.
+  [[nodiscard]] bool last_pae_table_is(PhysAddr frame) const {
+    const auto entry = pae_entry(frame, kPaeEntries - 1);
+    return entry && entry->physical == frame;
+  }
+
+  /// What the first four entries of a table lead to, if they lead to tables.
   [[nodiscard]] std::optional<PaeTables> tables_of(PhysAddr frame) const {
     PaeTables tables;
-    for (std::uint64_t i = kPaeEntries; i-- > 0;) {
-      const auto word = memory_.load_word(frame + i * sizeof(std::uint64_t));
-      if (!word || *word == 0) return std::nullopt;
-      const Entry entry = format_.decode(*word, kPaeLevels - 1);
-      if (entry.kind != Entry::Kind::table) return std::nullopt;
-      if (i == kPaeEntries - 1 && entry.physical != frame) return std::nullopt;
-      tables[i] = entry.physical;
+    for (std::uint64_t i = 0; i < kPaeEntries; ++i) {
+      const auto entry = pae_entry(frame, i);
+      if (!entry) return std::nullopt;
+      tables[i] = entry->physical;
     }
     return tables;
   }
 
-  [[nodiscard]] bool is_pae_root(PhysAddr at, const PaeTables& tables) const {
-    for (std::uint64_t i = kPaeEntries; i-- > 0;) {
-      const auto word = memory_.load_word(at + i * sizeof(std::uint64_t));
-      if (!word || !is_table_at(format_.decode(*word, kPaeLevels), tables[i])) return false;
+  /// One of them, if it leads to a table.
+  [[nodiscard]] std::optional<Entry> pae_entry(PhysAddr frame, std::uint64_t index) const {
+    const auto word = memory_.load_word(frame + index * sizeof(std::uint64_t));
+    if (!word || *word == 0) return std::nullopt;
+    const Entry entry = format_.decode(*word, kPaeLevels - 1);
+    return entry.kind == Entry::Kind::table ? std::optional(entry) : std::nullopt;
+  }
+
+  [[nodiscard]] bool is_pae_root(Bytes root, const PaeTables& tables) const {
+    for (std::size_t i = kPaeEntries; i-- > 0;) {
+      const auto word = load_unaligned<std::uint64_t>(root.data() + i * sizeof(std::uint64_t));
+      if (!is_table_at(format_.decode(word, kPaeLevels), tables[i])) return false;
     }
     return true;
   }
@@ -115,24 +135,34 @@ class Search {
     const auto tables = tables_of(frame);
     if (!tables || tables_seen_ == kMostTables) return std::nullopt;
     ++tables_seen_;
-    for (const guest::Region& region : memory_.regions()) {
-      if (!region.is_stored() || region.start.value > format_.root_mask) continue;
-      const std::uint64_t before = -region.start.value % kPaeRootSize;
-      for (std::uint64_t at = before; at + kPaeRootSize <= region.size; at += kPaeRootSize) {
-        const PhysAddr root = region.start + at;
-        if (root.value > format_.root_mask) break;
-        if (!is_pae_root(root, *tables)) continue;
-        if (auto found = accepted(root)) return found;
+    std::optional<FoundRoot> found;
+    const auto roots_of = [&](PhysAddr page, const auto& use) {
+      std::array<std::byte, kPageSize> bytes;
+      if (!memory_.read(page, bytes).complete()) return;
+      for (std::size_t at = 0; at < kPageSize; at += kPaeRootSize) {
+        if (is_pae_root(Bytes(bytes).subspan(at, kPaeRootSize), *tables)) use(page + at);
       }
-    }
-    return std::nullopt;
+    };
+    const auto has_root = [&](PhysAddr page) {
+      bool has = false;
+      roots_of(page, [&has](PhysAddr) { has = true; });
+      return has;
+    };
+    const guest::PageLimits limits{PhysAddr(format_.root_mask)};
+    guest::for_each_stored_page(memory_, limits, has_root, [&](const guest::StoredPage& page) {
+      roots_of(page.frame, [&](PhysAddr root) {
+        if (!found) found = accepted(root);
+      });
+      return !found;
+    });
+    return found;
   }
 
   const guest::Memory& memory_;
   Mode mode_;
   const Format& format_;
   VirtAddr known_;
-  std::uint64_t left_;
+  std::uint64_t pages_;
   unsigned tables_seen_ = 0;
   const std::function<bool(const FoundRoot&)>& accept_;
 };
@@ -146,15 +176,21 @@ std::optional<FoundRoot> find_self_mapped_root(
   for (const SelfMapped& kind : kinds) {
     if (find_format(kind.mode) != nullptr) searches.emplace_back(memory, kind, accept);
   }
+  guest::PageLimits limits{PhysAddr(0), 0};
+  for (const Search& search : searches) {
+    limits.last = std::max(limits.last, search.limits().last);
+    limits.pages = std::max(limits.pages, search.limits().pages);
+  }
+  const auto may_be_root = [&](PhysAddr frame) {
+    return std::any_of(searches.begin(), searches.end(),
+                       [frame](const Search& search) { return search.may_be_root(frame); });
+  };
   std::optional<FoundRoot> found;
-  guest::for_each_stored_page(memory, [&](PhysAddr frame) {
-    bool goes_on = false;
+  guest::for_each_stored_page(memory, limits, may_be_root, [&](const guest::StoredPage& page) {
     for (Search& search : searches) {
-      if (found || !search.goes_on(frame)) continue;
-      goes_on = true;
-      found = search.root_at(frame);
+      if (!found) found = search.root_at(page);
     }
-    return goes_on && !found;
+    return !found;
   });
   return found;
 }

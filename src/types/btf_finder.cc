@@ -47,7 +47,15 @@ class Finder {
 
   Finder(std::size_t least_size, Read read) : least_size_(least_size), read_(std::move(read)) {}
 
-  /// False once there are enough. Chunks overlap by less than a header, so that none is seen twice.
+  /// False once there are enough.
+  bool visit(std::uint64_t address) {
+    std::array<std::byte, sizeof(btf::Header)> header;
+    if (read_(address, header)) consider(address, header);
+    return candidates_.size() < kCandidateLimit;
+  }
+
+  /// Of all in a chunk. False once there are enough. Chunks overlap by less than a header, so that
+  /// none is seen twice.
   bool visit(std::uint64_t address, Bytes chunk) {
     // The linker script leaves BTF behind the ELF notes, at a multiple of 4, in 7.x at the start of
     // a page.
@@ -123,8 +131,8 @@ std::vector<BtfBlob> find_btf(const guest::Memory& memory, std::size_t least_siz
   Finder finder(least_size, [&](std::uint64_t from, MutableBytes to) {
     return memory.read(PhysAddr(from), to).complete();
   });
-  guest::for_each_chunk(memory, PhysAddr(), PhysAddr(~std::uint64_t{0}), sizeof(btf::Header) - 1,
-                        [&](PhysAddr at, Bytes chunk) { return finder.visit(at.value, chunk); });
+  guest::for_each_word(memory, btf::kMagicVersionFlags,
+                       [&](PhysAddr at) { return finder.visit(at.value); });
   return finder.blobs();
 }
 

@@ -179,9 +179,9 @@ std::optional<PhysAddr> image_table(const guest::Memory& memory, unsigned levels
 bool offer_scan(const guest::Memory& memory, Offer& offer, PhysAddr last) {
   std::set<std::pair<PhysAddr, unsigned>> seen;  // tables of an image, and levels above
   bool accepted = false;
-  guest::for_each_stored_page(memory, [&](PhysAddr page) {
-    if (page > last) return false;
-    if (!next_table(memory, page, 511)) return true;
+  const auto leads_on = [&](PhysAddr page) { return next_table(memory, page, 511).has_value(); };
+  guest::for_each_stored_page(memory, {last}, leads_on, [&](const guest::StoredPage& stored) {
+    const PhysAddr page = stored.frame;
     for (const unsigned levels : {4U, 5U}) {
       const auto table = image_table(memory, levels, page);
       if (!table || !seen.emplace(*table, levels).second) continue;
