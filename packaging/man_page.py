@@ -36,6 +36,12 @@ Wrong usage.
 .TP
 130
 Interrupted.
+.TP
+141
+The reader of the output went away.
+.TP
+143, 129
+Ended by SIGTERM or SIGHUP.
 .SH EXAMPLES
 .nf
 engram query memory.lime "SELECT pid, name, cmdline FROM processes"

@@ -10,11 +10,11 @@ void Diagnostics::add(Level level, std::string component, std::string message,
                       std::optional<std::uint64_t> address) {
   const std::lock_guard lock(mutex_);
   if (rows_.size() >= capacity_) {
-    ++dropped_;
+    if (level <= Level::warning) ++dropped_;
     return;
   }
-  rows_.push_back(
-      {std::chrono::system_clock::now(), level, std::move(component), std::move(message), address});
+  rows_.push_back({std::chrono::system_clock::now(), level, std::move(component),
+                   std::move(message), address, AskedBy::current()});
 }
 
 void Diagnostics::set_capacity(std::size_t capacity) {

@@ -224,38 +224,9 @@ void OpenImage::run_autostart(const Console& console) {
   for (const auto& problem : problems) console.warning("autostart: " + problem);
 }
 
-bool report_page_problems(const image::Image& image, const std::string& path,
-                          const Console& console) {
-  const auto pages = image.page_problems();
-  if (pages.empty()) return false;
-  console.warning(
-      about(path, fmt::format("{} part{} of the image could not be unpacked as they should: {}",
-                              pages.size(), pages.size() == 1 ? "" : "s", pages[0].text)));
-  return true;
-}
-
-bool OpenImage::report_damage(const Console& console) const {
-  const auto rows = session_->diagnostics().rows();
-  // The first rows are the image's own notices, which open() has said.
-  const std::size_t own = session_->image().notices().size();
-  bool is_whole = true;
-  std::uint64_t objects = session_->diagnostics().dropped();
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i].level > Level::warning) continue;
-    is_whole = false;
-    if (i < own) continue;
-    if (rows[i].level == Level::error || rows[i].component == "image") {
-      console.warning(about(path_, rows[i].message));
-    } else {
-      ++objects;
-    }
-  }
-  if (report_page_problems(session_->image(), path_, console)) is_whole = false;
-  if (objects == 0) return is_whole;
-  console.warning(about(path_, fmt::format("{} object{} could not be read in full: SELECT * FROM "
-                                           "diagnostics WHERE level <= 2 says which",
-                                           objects, objects == 1 ? "" : "s")));
-  return false;
+bool OpenImage::report_damage(const Console& console) {
+  damage_.say(*session_, path_, console);
+  return damage_.is_whole();
 }
 
 }  // namespace engram::cli

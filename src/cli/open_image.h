@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "cli/config.h"
 #include "cli/console.h"
+#include "cli/damage.h"
 #include "kernel/session.h"
 #include "sql/database.h"
 
@@ -63,10 +64,9 @@ class OpenImage {
   /// is missed by who uses it.
   void run_autostart(const Console& console);
 
-  /// Says after an answer what may be missing from it: that there is no kernel, that the kernel has
-  /// more memory than the image, how many objects could not be read. True if there is nothing to
-  /// say, and open() had nothing either.
-  bool report_damage(const Console& console) const;
+  /// Says behind an answer what may be missing from it, if that was not said behind an earlier one.
+  /// True if nothing ever was, and open() had nothing to say either.
+  bool report_damage(const Console& console);
 
  private:
   OpenImage() = default;
@@ -75,11 +75,8 @@ class OpenImage {
   std::vector<std::string> autostart_;  ///< folders
   std::unique_ptr<kernel::Session> session_;
   std::unique_ptr<sql::Database> database_;  ///< borrows the session
+  DamageReport damage_;
 };
-
-/// Warns of parts of the image that could not be unpacked. False if there are none.
-bool report_page_problems(const image::Image& image, const std::string& path,
-                          const Console& console);
 
 /// "PATH: TEXT", or the text alone if it names the path already.
 [[nodiscard]] std::string about(const std::string& path, const std::string& text);

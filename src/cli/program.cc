@@ -16,7 +16,8 @@ constexpr const char* kDescription =
     "no set-up.";
 
 constexpr const char* kFooter =
-    "\nExit codes: 0 answered, 1 could not be answered, 2 wrong usage, 130 interrupted.";
+    "\nExit codes: 0 answered, 1 could not be answered, 2 wrong usage, 130 interrupted,\n141 the "
+    "reader of the output went away; ended by a signal: 128 and its number.";
 
 /// Help and version are "errors" of the parser that succeed.
 int report(const CLI::App& program, const CLI::ParseError& error, const Console& console) {

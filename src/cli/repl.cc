@@ -156,6 +156,7 @@ void Repl::run_statement(bool is_interactive) {
     if (!outcome) return tl::unexpected(outcome.error());
     return {};
   }));
+  image_.report_damage(console_);
   console_.say(std::exchange(times_, {}));
 }
 

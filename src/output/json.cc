@@ -9,6 +9,7 @@
 #include <map>
 #include <set>
 
+#include "base/throwing_allocator.h"
 #include "output/formats.h"
 #include "output/text.h"
 
@@ -16,14 +17,16 @@ namespace engram::output {
 namespace {
 
 using rapidjson::SizeType;
-using rapidjson::StringBuffer;
-using Utf8Json = rapidjson::Writer<StringBuffer>;
+using StringBuffer = rapidjson::GenericStringBuffer<rapidjson::UTF8<>, ThrowingAllocator>;
+template <class Encoding>
+using JsonWriterIn =
+    rapidjson::Writer<StringBuffer, rapidjson::UTF8<>, Encoding, ThrowingAllocator>;
+using Utf8Json = JsonWriterIn<rapidjson::UTF8<>>;
+using AsciiJson = JsonWriterIn<rapidjson::ASCII<>>;
 // RapidJSON 1.1.0 takes characters from here to the space for ones that need no escape where it
 // looks at 16 bytes at a time (writer.h, ScanWriteUnescapedString(): `max(s, 0x19) == 0x19`). ESC
 // is one of them.
 constexpr unsigned char kFirstMissed = 0x1a;
-
-using AsciiJson = rapidjson::Writer<StringBuffer, rapidjson::UTF8<>, rapidjson::ASCII<>>;
 
 /// Whether the text, which is valid UTF-8, has characters that RapidJSON leaves as they are, but a
 /// terminal may obey them (U+009B begins an escape sequence).

@@ -22,8 +22,23 @@ bool same_name(std::string_view a, const char* b) {
   return sqlite3_strnicmp(a.data(), b, static_cast<int>(a.size())) == 0 && b[a.size()] == '\0';
 }
 
-int authorize(void*, int action, const char* first, const char* second, const char*, const char*) {
+bool may_have_name(DatabaseState& state, const char* relation) {
+  const auto has_it = [relation](const auto& binding) {
+    return same_name(binding->table->name(), relation);
+  };
+  if (std::none_of(state.bindings.begin(), state.bindings.end(), has_it)) return true;
+  state.shadowed = relation;
+  return false;
+}
+
+int authorize(void* state, int action, const char* first, const char* second, const char*,
+              const char*) {
   switch (action) {
+    case SQLITE_CREATE_TABLE:
+    case SQLITE_CREATE_TEMP_TABLE:
+    case SQLITE_CREATE_TEMP_VIEW:
+    case SQLITE_CREATE_VIEW:
+      return may_have_name(*static_cast<DatabaseState*>(state), first) ? SQLITE_OK : SQLITE_DENY;
     case SQLITE_ATTACH:  // VACUUM INTO attaches, too
     case SQLITE_DETACH:
       return SQLITE_DENY;
@@ -42,9 +57,9 @@ int authorize(void*, int action, const char* first, const char* second, const ch
 
 }  // namespace
 
-void install_authorizer(sqlite3* connection) {
-  sqlite3_limit(connection, SQLITE_LIMIT_ATTACHED, 0);
-  sqlite3_set_authorizer(connection, authorize, nullptr);
+void install_authorizer(DatabaseState& state) {
+  sqlite3_limit(state.connection.get(), SQLITE_LIMIT_ATTACHED, 0);
+  sqlite3_set_authorizer(state.connection.get(), authorize, &state);
 }
 
 }  // namespace engram::sql

@@ -32,15 +32,14 @@ bool has_temporary_folder() {
   });
 }
 
+/// `sort_memory`: before temporary files are used; nothing if they are not.
 Result<void> configure(sqlite3* connection, std::optional<std::uint64_t> sort_memory) {
   // A name in double quotes that is no column is an error, not text: a misspelt column must not
   // turn into a comparison that is never true.
   sqlite3_db_config(connection, SQLITE_DBCONFIG_DQS_DML, 0, nullptr);
   sqlite3_db_config(connection, SQLITE_DBCONFIG_DQS_DDL, 0, nullptr);
   sqlite3_db_config(connection, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
-  if (!sort_memory || !has_temporary_folder()) {
-    return execute(connection, "PRAGMA temp_store = MEMORY");
-  }
+  if (!sort_memory) return execute(connection, "PRAGMA temp_store = MEMORY");
   // SQLite removes the name of a temporary file before it writes to it: what comes out of an image
   // is not left behind in the host's folder. A sorter takes what the cache of the database may.
   ENGRAM_CHECK(execute(connection, "PRAGMA temp_store = FILE"));
@@ -49,14 +48,14 @@ Result<void> configure(sqlite3* connection, std::optional<std::uint64_t> sort_me
 
 Result<void> add_tables(DatabaseState& state, kernel::Session* session,
                         std::span<const tables::Table* const> tables,
-                        const std::shared_ptr<RowBudget>& kept_rows) {
+                        const std::shared_ptr<RowBudget>& kept_rows, Beyond beyond) {
   for (const auto* table : tables) {
     const auto is_same = [&](const auto& other) { return other->table->name() == table->name(); };
     if (std::any_of(state.bindings.begin(), state.bindings.end(), is_same)) {
       return fail("sql: two tables are named {}", table->name());
     }
     state.bindings.push_back(std::make_unique<Binding>(
-        Binding{table, table->columns(), session, &state.interrupted, kept_rows, {}}));
+        Binding{table, table->columns(), session, &state.interrupted, kept_rows, beyond, {}}));
     ENGRAM_CHECK(register_table(state.connection.get(), *state.bindings.back()));
   }
   return {};
@@ -146,12 +145,14 @@ Result<std::unique_ptr<Database>> Database::create(kernel::Session* session,
   state->connection.reset(connection);
   if (opened != SQLITE_OK) return fail("sql: cannot start SQLite: {}", sqlite3_errstr(opened));
 
+  if (!has_temporary_folder()) options.sort_memory.reset();
   ENGRAM_CHECK(configure(connection, options.sort_memory));
   ENGRAM_CHECK(register_functions(connection, state->functions));
   auto kept_rows = options.kept_rows ? options.kept_rows : std::make_shared<RowBudget>();
-  ENGRAM_CHECK(add_tables(*state, session, tables, kept_rows));
+  const Beyond beyond = options.sort_memory ? Beyond::file : Beyond::walk_again;
+  ENGRAM_CHECK(add_tables(*state, session, tables, kept_rows, beyond));
   ENGRAM_CHECK(add_views(*state));
-  install_authorizer(connection);
+  install_authorizer(*state);
   return std::unique_ptr<Database>(new Database(std::move(state)));
 }
 

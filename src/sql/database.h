@@ -82,13 +82,14 @@ class Query {
 struct DatabaseOptions {
   GuestLookups lookups;
   std::span<const ViewSource> views = embedded_views();
-  /// Of the rows that are kept for joins; several databases may share one. Beyond it a table is
-  /// walked again for each row of the outer one, which is slower. Null: a default one.
+  /// Of the rows that are kept for joins; several databases may share one. Beyond it they are kept
+  /// in a temporary file if `sort_memory` allows for files; else the table is walked again for each
+  /// row of the outer one. Null: a default one.
   std::shared_ptr<RowBudget> kept_rows{};
   /// Bytes that a sort may take before it goes on in a temporary file, which has no name and is
-  /// gone with the process; large DISTINCTs, GROUP BYs and kept subqueries then go there, too. The
-  /// folder is that of the environment's TMPDIR, or /var/tmp, or /tmp. Nothing, or no such folder
-  /// that can be written to: all of that stays in memory.
+  /// gone with the process; large DISTINCTs, GROUP BYs, kept subqueries and kept rows then go
+  /// there, too. The folder is that of the environment's TMPDIR, or /var/tmp, or /tmp. Nothing, or
+  /// no such folder that can be written to: all of that stays in memory.
   std::optional<std::uint64_t> sort_memory{};
 };
 

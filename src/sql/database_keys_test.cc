@@ -140,19 +140,29 @@ TEST_F(DatabaseTest, AJoinWithoutAKeyWalksTheInnerTableTwiceAtMost) {
   for (std::int64_t i = 0; i < 500; ++i) many.push_back({i, i % 50, fmt::format("name{}", i)});
   const std::vector<tables::ColumnInfo> columns{
       {"id", Type::integer, ""}, {"group_id", Type::integer, ""}, {"name", Type::text, ""}};
-  FakeTable a("a", columns, many);
-  FakeTable b("b", columns, many);
-  const std::array<const tables::Table*, 2> all{&a, &b};
-  auto made = Database::create(*session_, all, {{}, {}});
-  ASSERT_TRUE(made);
-  database_ = std::move(*made);
-  EXPECT_THAT(rows("SELECT count(*), sum(b.id) FROM a JOIN b ON b.group_id = a.id"),
-              ElementsAre("500|124750"));
-  EXPECT_LE(a.log.opens.size() + b.log.opens.size(), 3U);
-  EXPECT_THAT(rows("SELECT count(*) FROM a JOIN b ON b.name = a.name WHERE a.id >= 490"),
-              ElementsAre("10"));
-  EXPECT_THAT(rows("SELECT count(*) FROM a JOIN b ON b.id < a.id"), ElementsAre("124750"));
-  EXPECT_LE(a.log.opens.size() + b.log.opens.size(), 9U);
+  // In memory; in a file, because the budget has room for a few rows only.
+  for (const std::uint64_t budget : {RowBudget::kDefault, std::uint64_t{1000}}) {
+    FakeTable a("a", columns, many);
+    FakeTable b("b", columns, many);
+    const std::array<const tables::Table*, 2> all{&a, &b};
+    DatabaseOptions options{{}, {}};
+    options.kept_rows = std::make_shared<RowBudget>(budget);
+    options.sort_memory = kMiB;
+    auto made = Database::create(*session_, all, options);
+    ASSERT_TRUE(made);
+    database_ = std::move(*made);
+    EXPECT_THAT(rows("SELECT count(*), sum(b.id) FROM a JOIN b ON b.group_id = a.id"),
+                ElementsAre("500|124750"));
+    EXPECT_LE(a.log.opens.size() + b.log.opens.size(), 3U);
+    EXPECT_THAT(rows("SELECT count(*) FROM a JOIN b ON b.name = a.name WHERE a.id >= 490"),
+                ElementsAre("10"));
+    EXPECT_THAT(rows("SELECT count(*) FROM a JOIN b ON b.id < a.id"), ElementsAre("124750"));
+    EXPECT_LE(a.log.opens.size() + b.log.opens.size(), 9U);
+    EXPECT_THAT(rows("SELECT count(*) FROM a CROSS JOIN b WHERE b.id = a.id OR b.name = 'name7'"),
+                ElementsAre("999"));
+    EXPECT_LE(a.log.opens.size() + b.log.opens.size(), 14U);
+    database_.reset();
+  }
 }
 
 TEST_F(DatabaseTest, ACorrelatedSubqueryWalksItsTableTwiceAtMost) {

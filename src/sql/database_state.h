@@ -30,6 +30,8 @@ class DatabaseState {
   kernel::Session* session = nullptr;              ///< null in a database that has only a schema
   std::vector<std::unique_ptr<Binding>> bindings;  ///< addresses are kept by SQLite
   std::span<const ViewSource> views;
+  std::string
+      shadowed;  ///< the table whose name the last statement wanted for a relation of its own
   FunctionContext functions;
   std::unique_ptr<sqlite3, Closer>
       connection;  ///< the last member: closed before what it points to
@@ -41,7 +43,8 @@ class DatabaseState {
 /// The error of preparing the statement that begins at `at` in `sql`.
 [[nodiscard]] QueryError prepare_error(DatabaseState& state, std::string_view sql, std::size_t at);
 
-/// Refuses whatever would touch the host; see database.h.
-void install_authorizer(sqlite3* connection);
+/// Refuses whatever would touch the host; see database.h. And what would have the name of a table:
+/// a query would be answered from it as if it were the image.
+void install_authorizer(DatabaseState& state);
 
 }  // namespace engram::sql

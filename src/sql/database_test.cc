@@ -51,15 +51,45 @@ TEST_F(DatabaseTest, PointersCompareWithHexLiterals) {
       << "a POINTER column must have integer affinity: text is compared as the number it holds";
 }
 
-TEST_F(DatabaseTest, RowIdsAreThoseOfTheRowAndNotOfTheWalk) {
-  const auto all = rows("SELECT rowid FROM plain");
-  EXPECT_EQ(std::set<std::string>(all.begin(), all.end()).size(), 4U);
-  EXPECT_THAT(rows("SELECT count(*) FROM tasks t JOIN plain p WHERE p.rowid IN (SELECT rowid FROM "
-                   "plain)"),
-              ElementsAre("16"));
-  EXPECT_THAT(
-      rows("SELECT a.fd FROM files a, files b WHERE a.rowid = b.rowid AND b.path = 'orphan'"),
-      ElementsAre("7"));
+TEST_F(DatabaseTest, RowNumbersTellRowsApartAndAreNotCompared) {
+  EXPECT_THAT(rows("SELECT count(DISTINCT rowid) FROM plain"), ElementsAre("4"));
+  for (const char* sql :
+       {"SELECT count(*) FROM plain p WHERE p.rowid IN (SELECT rowid FROM plain)",
+        "SELECT a.fd FROM files a, files b WHERE a.rowid = b.rowid AND b.path = 'orphan'",
+        "SELECT fd FROM files WHERE rowid < 5"}) {
+    EXPECT_THAT(rows(sql), ElementsAre(testing::HasSubstr("a row has no number to compare")))
+        << sql;
+  }
+}
+
+TEST_F(DatabaseTest, AddressesInQuotesAreRefusedWhereverTheyAreCompared) {
+  for (const char* sql :
+       {"SELECT pid FROM tasks WHERE virtual_address = '0xffff888000000040'",
+        "SELECT pid FROM tasks WHERE virtual_address = '18446612682070032448'",
+        "SELECT pid FROM tasks WHERE virtual_address = 18446612682070032448",
+        "SELECT pid FROM tasks WHERE virtual_address <> '0xffff888000000040'",
+        "SELECT pid FROM tasks WHERE virtual_address > '0xffff888000000040'",
+        "SELECT pid FROM tasks WHERE virtual_address IS '0xffff888000000040'",
+        "SELECT pid FROM tasks WHERE virtual_address IN (1, '0xffff888000000040')",
+        "SELECT fd FROM files WHERE path = 'orphan' AND task = '0xffff888000000040'",
+        "SELECT fd FROM files WHERE task BETWEEN '0x1' AND 5",
+        "SELECT fd FROM files WHERE task IN ('0x1')"}) {
+    EXPECT_THAT(rows(sql), ElementsAre(testing::HasSubstr("in hexadecimal"))) << sql;
+  }
+  EXPECT_THAT(rows("SELECT pid FROM tasks WHERE virtual_address IN (0xffff888000000040, '17')"),
+              ElementsAre("2"));
+  EXPECT_THAT(rows("SELECT pid FROM tasks WHERE virtual_address >= 0xffff888000000080 AND pid = 3"),
+              ElementsAre("3", "3"));
+}
+
+TEST_F(DatabaseTest, NoRelationTakesTheNameOfATable) {
+  for (const char* sql :
+       {"CREATE VIEW tasks AS SELECT 1 AS pid", "CREATE TABLE Tasks(pid)",
+        "CREATE TEMP VIEW files AS SELECT 1 AS fd", "CREATE TEMP TABLE plain(x)"}) {
+    EXPECT_THAT(rows(sql), ElementsAre(testing::HasSubstr("is a table of engram's"))) << sql;
+  }
+  EXPECT_THAT(rows("CREATE TEMP VIEW mine AS SELECT 1 AS pid; SELECT pid FROM mine"),
+              ElementsAre("1"));
 }
 
 TEST_F(DatabaseTest, ErrorsOfTablesComeUnchanged) {

@@ -1,10 +1,12 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
+#include <fmt/core.h>
 #include <sqlite3.h>
 
 #include <algorithm>
 #include <cctype>
 #include <string_view>
+#include <utility>
 
 #include "sql/callback.h"
 #include "sql/database_state.h"
@@ -98,9 +100,11 @@ QueryError prepare_error(DatabaseState& state, std::string_view sql, std::size_t
   }
   error.text += suggestion(state, error.text, sql.substr(at));
   if (sqlite3_errcode(state.connection.get()) == SQLITE_AUTH) {
-    error.text +=
-        ": a query touches no file of this machine (ATTACH, extensions and PRAGMAs that change "
-        "something are refused)";
+    const std::string shadowed = std::exchange(state.shadowed, {});
+    error.text += shadowed.empty()
+                      ? ": a query touches no file of this machine (ATTACH, extensions and "
+                        "PRAGMAs that change something are refused)"
+                      : fmt::format(": {} is a table of engram's", shadowed);
   }
   return error;
 }

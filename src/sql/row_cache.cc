@@ -3,8 +3,11 @@
 #include "sql/row_cache.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <string_view>
+
+#include "sql/row_file.h"
 
 namespace engram::sql {
 namespace {
@@ -57,57 +60,40 @@ std::uint64_t hash(const Value& value) {
   return std::visit(Hasher{}, value);
 }
 
-Result<std::optional<RowCache>> RowCache::build(tables::Cursor& cursor, std::size_t column_count,
-                                                ColumnSet columns,
-                                                const std::atomic<bool>& interrupted,
-                                                BudgetShare share) {
-  RowCache cache(std::move(share));
-  cache.slots_.assign(column_count, kNoSlot);
-  std::vector<std::size_t> kept;
-  for (std::size_t column = 0; column < column_count; ++column) {
-    if (!columns.contains(column)) continue;
-    cache.slots_[column] = kept.size();
-    kept.push_back(column);
+bool RowCache::add(KeptRow& row) {
+  std::uint64_t bytes = sizeof(std::int64_t);  // the row's number, if it is asked for
+  for (const Value& value : row) bytes += heap_bytes(value);
+  const std::size_t wanted = cells_.size() + width_;
+  if (wanted > cells_.capacity()) {
+    // While the cells move they are there twice.
+    const std::size_t capacity = std::max(wanted, 2 * cells_.capacity());
+    if (!share_.grow(capacity * sizeof(Value))) return false;
+    cells_.reserve(capacity);
   }
-  cache.width_ = kept.size();
-
-  while (true) {
-    if (interrupted.load(std::memory_order_relaxed)) return fail("interrupted");
-    ENGRAM_TRY(const bool more, cursor.next());
-    if (!more) break;
-    const std::size_t wanted = cache.cells_.size() + kept.size();
-    std::uint64_t bytes = sizeof(std::int64_t);  // the row's number, if it is asked for
-    if (wanted > cache.cells_.capacity()) {
-      // While the cells move they are there twice.
-      const std::size_t capacity = std::max(wanted, 2 * cache.cells_.capacity());
-      if (!cache.share_.grow(capacity * sizeof(Value))) return std::optional<RowCache>();
-      cache.cells_.reserve(capacity);
-    }
-    for (const std::size_t column : kept) {
-      cache.cells_.push_back(cursor.column(column));
-      bytes += heap_bytes(cache.cells_.back());
-    }
-    ++cache.rows_;
-    if (!cache.share_.grow(bytes) || cache.rows_ >= std::numeric_limits<std::uint32_t>::max()) {
-      return std::optional<RowCache>();
-    }
-  }
-  return std::optional<RowCache>(std::move(cache));
+  if (!share_.grow(bytes) || rows_ + 1 == std::numeric_limits<std::uint32_t>::max()) return false;
+  std::move(row.begin(), row.end(), std::back_inserter(cells_));
+  ++rows_;
+  return true;
 }
 
-const Value* RowCache::at(std::size_t row, std::size_t column) const {
-  const std::size_t slot = slots_[column];
-  return slot == kNoSlot ? nullptr : &cells_[row * width_ + slot];
+bool RowCache::move_to(RowFile& file) {
+  KeptRow row(width_);
+  auto cell = cells_.begin();
+  for (std::size_t i = 0; i < rows_; ++i) {
+    for (Value& value : row) value = std::move(*cell++);
+    if (!file.add(row)) return false;
+  }
+  return true;
 }
 
-const RowCache::Index* RowCache::index(std::size_t column, std::size_t type) {
-  if (const auto known = indexes_.find(column); known != indexes_.end()) return &known->second;
+const RowCache::Index* RowCache::index(std::size_t place, std::size_t type) {
+  if (const auto known = indexes_.find(place); known != indexes_.end()) return &known->second;
   if (!share_.grow(rows_ * (sizeof(Index::by_hash[0]) + sizeof(Index::other_type[0])))) {
     return nullptr;
   }
   Index index;
   for (std::size_t row = 0; row < rows_; ++row) {
-    const Value& cell = *at(row, column);
+    const Value& cell = this->cell(row, place);
     const auto number = static_cast<std::uint32_t>(row);
     if (cell.index() == type) {
       index.by_hash.emplace_back(hash(cell), number);
@@ -116,13 +102,13 @@ const RowCache::Index* RowCache::index(std::size_t column, std::size_t type) {
     }
   }
   std::sort(index.by_hash.begin(), index.by_hash.end());
-  return &indexes_.emplace(column, std::move(index)).first->second;
+  return &indexes_.emplace(place, std::move(index)).first->second;
 }
 
-std::optional<std::vector<std::uint32_t>> RowCache::candidates(std::size_t column,
-                                                               const Value& value) {
-  const Index* const rows = index(column, value.index());
-  if (rows == nullptr) return std::nullopt;
+Result<std::optional<std::vector<std::uint32_t>>> RowCache::candidates(std::size_t place,
+                                                                       const Value& value) {
+  const Index* const rows = index(place, value.index());
+  if (rows == nullptr) return std::optional<std::vector<std::uint32_t>>();
   std::vector<std::uint32_t> found = rows->other_type;
   const std::uint64_t wanted = hash(value);
   auto entry = std::lower_bound(rows->by_hash.begin(), rows->by_hash.end(),
@@ -130,7 +116,7 @@ std::optional<std::vector<std::uint32_t>> RowCache::candidates(std::size_t colum
   for (; entry != rows->by_hash.end() && entry->first == wanted; ++entry) {
     found.push_back(entry->second);
   }
-  return found;
+  return std::optional(std::move(found));
 }
 
 }  // namespace engram::sql

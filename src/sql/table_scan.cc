@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "sql/row_cache.h"
+
 namespace engram::sql {
 namespace {
 
@@ -45,35 +47,35 @@ Result<void> TableScan::begin(Request request) {
   cursor_.reset();
   at_end_ = true;
   walk_ = binding_->walks.find_or_note(request_);
-  if (walk_ && !walk_->too_big) {
-    ENGRAM_CHECK(fill_cache(*walk_));
-    if (walk_->cache) {
-      begin_cached();
-      return {};
-    }
+  if (walk_ && walk_->is_kept) {
+    ENGRAM_CHECK(keep(*walk_));
+    if (walk_->rows) return begin_kept();
   }
   met_.clear();
   ENGRAM_TRY(cursor_, open());
   return next();
 }
 
-Result<void> TableScan::fill_cache(Walk& walk) const {
-  if (walk.cache) return {};
+Result<void> TableScan::keep(Walk& walk) const {
+  if (walk.rows) return {};
   ENGRAM_TRY(const auto cursor, open());
-  ENGRAM_TRY(walk.cache, RowCache::build(*cursor, binding_->columns.size(), request_.columns,
-                                         *binding_->interrupted, BudgetShare(binding_->kept_rows)));
-  walk.too_big = !walk.cache;
+  walk.columns.emplace(binding_->columns.size(), request_.columns);
+  ENGRAM_TRY(walk.rows, keep_rows(*cursor, *walk.columns, *binding_->interrupted,
+                                  BudgetShare(binding_->kept_rows), binding_->beyond));
+  walk.is_kept = walk.rows != nullptr;
   return {};
 }
 
-void TableScan::begin_cached() {
+Result<void> TableScan::begin_kept() {
   chosen_.reset();
-  const auto& lookup = request_.lookup;
-  if (lookup && request_.columns.contains(lookup->column)) {
-    chosen_ = walk_->cache->candidates(lookup->column, lookup->value);
+  if (const auto& lookup = request_.lookup) {
+    if (const auto place = walk_->columns->place(lookup->column)) {
+      ENGRAM_TRY(chosen_, walk_->rows->candidates(*place, lookup->value));
+    }
   }
   position_ = 0;
-  at_end_ = (chosen_ ? chosen_->size() : walk_->cache->size()) == 0;
+  at_end_ = (chosen_ ? chosen_->size() : walk_->rows->size()) == 0;
+  return {};
 }
 
 Result<void> TableScan::next() {
@@ -85,38 +87,41 @@ Result<void> TableScan::next() {
     return {};
   }
   ++position_;
-  at_end_ = position_ >= (chosen_ ? chosen_->size() : walk_->cache->size());
+  at_end_ = position_ >= (chosen_ ? chosen_->size() : walk_->rows->size());
   return {};
 }
 
 Result<tables::Value> TableScan::column(std::size_t index) {
   if (cursor_) return cursor_->column(index);
-  const auto* cell = walk_->cache->at(cached_row(), index);
-  if (cell == nullptr) {
+  const auto place = walk_->columns->place(index);
+  if (!place) {
     return fail("{}: column {} was not announced", binding_->table->name(),
                 binding_->columns[index].name);
   }
-  return *cell;
+  return walk_->rows->at(kept_row(), *place);
 }
 
-std::int64_t TableScan::row_id_of(tables::Cursor& cursor) {
+template <class CellAt>
+Result<std::int64_t> TableScan::row_id_of(CellAt cell_at) {
   std::uint64_t row_hash = 0;
   for (std::size_t column = 0; column < binding_->columns.size(); ++column) {
-    const tables::Value cell = cursor.column(column);
+    if (!request_.columns.contains(column)) continue;
+    ENGRAM_TRY(const tables::Value cell, cell_at(column));
     row_hash = combine(combine(row_hash, cell.index()), hash(cell));
   }
-  // Rows that agree in every column are still several rows: they are numbered.
+  // Rows that agree in these columns are still several rows: they are numbered. What finds one of
+  // them compares no other column, and so finds all.
   return static_cast<std::int64_t>(combine(row_hash, met_[row_hash]++));
 }
 
-Result<void> TableScan::number_cached_rows() {
+Result<void> TableScan::number_kept_rows() {
   met_.clear();
-  ENGRAM_TRY(const auto cursor, open());
   std::vector<std::int64_t> ids;
-  while (ids.size() < walk_->cache->size()) {
-    ENGRAM_TRY(const bool more, cursor->next());
-    if (!more) return fail("{}: has fewer rows than before", binding_->table->name());
-    ids.push_back(row_id_of(*cursor));
+  for (std::size_t row = 0; row < walk_->rows->size(); ++row) {
+    ENGRAM_TRY(const auto id, row_id_of([&](std::size_t column) {
+                 return walk_->rows->at(row, *walk_->columns->place(column));
+               }));
+    ids.push_back(id);
   }
   walk_->row_ids = std::move(ids);
   return {};
@@ -124,11 +129,15 @@ Result<void> TableScan::number_cached_rows() {
 
 Result<std::int64_t> TableScan::row_id() {
   if (cursor_) {
-    if (!row_id_) row_id_ = row_id_of(*cursor_);
+    if (!row_id_) {
+      ENGRAM_TRY(row_id_, row_id_of([this](std::size_t column) -> Result<tables::Value> {
+                   return cursor_->column(column);
+                 }));
+    }
     return *row_id_;
   }
-  if (walk_->row_ids.empty()) ENGRAM_CHECK(number_cached_rows());
-  return walk_->row_ids[cached_row()];
+  if (walk_->row_ids.empty()) ENGRAM_CHECK(number_kept_rows());
+  return walk_->row_ids[kept_row()];
 }
 
 }  // namespace engram::sql

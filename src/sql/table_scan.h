@@ -3,7 +3,7 @@
 #pragma once
 
 // One table's place in a running statement: walks the table the first time, and from the second
-// time on serves the same rows out of a cache.
+// time on serves the same rows, which it has kept.
 //
 // The first walk pulls row by row, so that LIMIT stops it and nothing is computed that nobody asked
 // for. A statement that comes back for the same rows is a join (or a correlated subquery): then the
@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-#include "sql/row_cache.h"
+#include "sql/kept_rows.h"
 #include "tables/table.h"
 
 namespace engram::sql {
@@ -34,9 +34,10 @@ struct Request {
 /// The rows behind a request, lookup aside, as far as they are known.
 struct Walk {
   std::vector<tables::KeyValue> keys;
-  bool too_big = false;  ///< the rows exceed the budget
-  std::optional<RowCache> cache;
-  std::vector<std::int64_t> row_ids;  ///< of the cached rows, once asked for
+  bool is_kept = true;                 ///< or there is no room for the rows
+  std::optional<KeptColumns> columns;  ///< of the rows
+  std::unique_ptr<KeptRows> rows;      ///< null: not yet
+  std::vector<std::int64_t> row_ids;   ///< of the kept rows, once asked for
 };
 
 /// The walks of the running statements. A statement has a few scans of a table, and each of them
@@ -60,6 +61,7 @@ struct Binding {
   kernel::Session* session = nullptr;  ///< null in a database that has only a schema
   const std::atomic<bool>* interrupted = nullptr;
   std::shared_ptr<RowBudget> kept_rows;
+  Beyond beyond = Beyond::walk_again;
   Walks walks;
 };
 
@@ -79,19 +81,19 @@ class TableScan {
   /// A cell of the current row. Errors: a column that the request does not name.
   Result<tables::Value> column(std::size_t index);
 
-  /// A number that is the same whenever the same row is met in a statement, whatever key led to it.
-  /// SQLite recognises by it the rows that both sides of an OR found.
+  /// A number that is the same whenever the same row is met in a statement, whatever key led to it,
+  /// as far as the columns tell that the statement uses. SQLite recognises by it the rows that both
+  /// sides of an OR found.
   Result<std::int64_t> row_id();
 
  private:
   Result<std::unique_ptr<tables::Cursor>> open() const;
-  Result<void> fill_cache(Walk& walk) const;
-  void begin_cached();
-  Result<void> number_cached_rows();
-  std::int64_t row_id_of(tables::Cursor& cursor);
-  [[nodiscard]] std::size_t cached_row() const {
-    return chosen_ ? (*chosen_)[position_] : position_;
-  }
+  Result<void> keep(Walk& walk) const;
+  Result<void> begin_kept();
+  Result<void> number_kept_rows();
+  template <class CellAt>
+  Result<std::int64_t> row_id_of(CellAt cell_at);
+  [[nodiscard]] std::size_t kept_row() const { return chosen_ ? (*chosen_)[position_] : position_; }
 
   Binding* binding_;
   Request request_;
@@ -102,9 +104,9 @@ class TableScan {
   std::optional<std::int64_t> row_id_;                    ///< of the current row, once asked for
   std::unordered_map<std::uint64_t, std::uint64_t> met_;  ///< equal rows so far, by hash
 
-  // Of a scan that is served from the cache (cursor_ is null):
+  // Of a scan of kept rows (cursor_ is null):
   std::shared_ptr<Walk> walk_;
-  std::optional<std::vector<std::uint32_t>> chosen_;  ///< rows of the cache; none: all
+  std::optional<std::vector<std::uint32_t>> chosen_;  ///< of these; none: all
   std::size_t position_ = 0;
 };
 

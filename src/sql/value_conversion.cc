@@ -6,6 +6,7 @@
 #include <sqlite3.h>
 
 #include <array>
+#include <charconv>
 #include <memory>
 
 namespace engram::sql {
@@ -70,6 +71,13 @@ Fixed fix_number(Type type, sqlite3_value* value) {
   }
 }
 
+/// Whether the text is a decimal number from 2^63 to 2^64 - 1.
+bool exceeds_integers(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return problem == std::errc() && end == text.data() + text.size() && number >> 63U != 0;
+}
+
 }  // namespace
 
 Value to_value(sqlite3_value* value) {
@@ -110,6 +118,27 @@ void set_result(sqlite3_context* context, const Value& value) {
   std::visit(Setter{context}, value);
 }
 
+bool bind(sqlite3_stmt* statement, int parameter, const Value& value) {
+  struct Binder {
+    sqlite3_stmt* statement;
+    int parameter;
+    int operator()(tables::Null) const { return sqlite3_bind_null(statement, parameter); }
+    int operator()(std::int64_t integer) const {
+      return sqlite3_bind_int64(statement, parameter, integer);
+    }
+    int operator()(double real) const { return sqlite3_bind_double(statement, parameter, real); }
+    int operator()(const std::string& text) const {
+      return sqlite3_bind_text64(statement, parameter, text.data(), text.size(), SQLITE_STATIC,
+                                 SQLITE_UTF8);
+    }
+    int operator()(const tables::Blob& blob) const {
+      const void* bytes = blob.empty() ? static_cast<const void*>("") : blob.data();
+      return sqlite3_bind_blob64(statement, parameter, bytes, blob.size(), SQLITE_STATIC);
+    }
+  };
+  return std::visit(Binder{statement, parameter}, value) == SQLITE_OK;
+}
+
 Fixed fix(Type type, sqlite3_value* value) {
   const int given = sqlite3_value_type(value);
   if (given == SQLITE_NULL) return kNever;
@@ -138,9 +167,11 @@ std::optional<std::string> refusal(const tables::ColumnInfo& column, sqlite3_val
   }
   if (sqlite3_value_type(value) != SQLITE_TEXT) return std::nullopt;
   const std::string_view text = reinterpret_cast<const char*>(sqlite3_value_text(value));
-  if (!text.starts_with("0x") && !text.starts_with("0X")) return std::nullopt;
-  return fmt::format("{}: '{}' is text, and addresses are numbers: write it without quotes",
-                     column.name, text);
+  const bool is_hexadecimal = text.starts_with("0x") || text.starts_with("0X");
+  if (!is_hexadecimal && !exceeds_integers(text)) return std::nullopt;
+  return fmt::format(
+      "{}: '{}' is text, and addresses are numbers: write it without quotes, in hexadecimal",
+      column.name, text);
 }
 
 std::string_view type_name(Type type) {

@@ -9,6 +9,7 @@
 #include "tables/table.h"
 
 struct sqlite3_context;
+struct sqlite3_stmt;
 struct sqlite3_value;
 
 namespace engram::sql {
@@ -16,6 +17,10 @@ namespace engram::sql {
 [[nodiscard]] tables::Value to_value(sqlite3_value* value);
 
 void set_result(sqlite3_context* context, const tables::Value& value);
+
+/// Gives a parameter, from 1, its value, which must live until the statement is reset. False: there
+/// is no memory for it.
+[[nodiscard]] bool bind(sqlite3_stmt* statement, int parameter, const tables::Value& value);
 
 /// A column fixed by `column = value`.
 struct Fixed {

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <span>
 
+#include "base/diagnostics.h"
 #include "base/interruption.h"
 #include "sql/callback.h"
 #include "sql/value_conversion.h"
@@ -49,15 +50,30 @@ int status(sqlite3_vtab* table, const Result<T>& result) {
 
 template <class Body>
 int guarded(sqlite3_vtab* table, Body body) noexcept {
-  const Interruptible while_it_runs(*binding_of(table).interrupted);
+  const Binding& binding = binding_of(table);
+  const Interruptible while_it_runs(*binding.interrupted);
+  const AskedBy name(binding.table->name());
   return without_exceptions(body, [&](const char* text) { return fail_with(table, text); });
 }
 
-/// Arguments of filter() in this order: the keys, then the lookup.
+/// A column that is fixed by `=`.
+struct PlannedKey {
+  std::size_t column = 0;
+  bool is_constant = false;
+};
+
+/// A column that is compared with addresses, which are only looked at.
+struct Checked {
+  std::size_t column = 0;
+  bool is_list = false;  ///< IN
+};
+
+/// Arguments of filter() in this order: the keys, the lookup, what is checked.
 struct Plan {
   ColumnSet columns;
-  std::vector<std::size_t> keys;
+  std::vector<PlannedKey> keys;
   std::optional<std::size_t> lookup;
+  std::vector<Checked> checked;
 };
 
 constexpr char kNumbers = '#';  // begins the part of a plan's text that is for us
@@ -65,33 +81,45 @@ constexpr char kNumbers = '#';  // begins the part of a plan's text that is for 
 /// What EXPLAIN QUERY PLAN shows, and behind it the plan in numbers.
 std::string to_text(const Plan& plan, const std::vector<tables::ColumnInfo>& columns) {
   std::string text;
-  for (const std::size_t key : plan.keys) {
-    text += fmt::format("{}{}", text.empty() ? "by key " : " and ", columns[key].name);
+  for (const PlannedKey& key : plan.keys) {
+    text += fmt::format("{}{}", text.empty() ? "by key " : " and ", columns[key.column].name);
   }
   if (plan.lookup) {
     text += fmt::format("all rows, in a join kept and found by {}", columns[*plan.lookup].name);
   }
   if (text.empty()) text = "all rows";
   text += fmt::format(" {}{} {}", kNumbers, plan.columns.bits(), plan.keys.size());
-  for (const std::size_t key : plan.keys) text += fmt::format(" {}", key);
-  if (plan.lookup) text += fmt::format(" {}", *plan.lookup);
+  for (const PlannedKey& key : plan.keys) {
+    text += fmt::format(" {} {}", key.column, key.is_constant ? 1 : 0);
+  }
+  text += plan.lookup ? fmt::format(" 1 {}", *plan.lookup) : " 0";
+  for (const Checked& one : plan.checked) {
+    text += fmt::format(" {} {}", one.column, one.is_list ? 1 : 0);
+  }
   return text;
 }
 
 Plan plan_from_text(std::string_view text) {
-  std::vector<std::uint64_t> numbers;
   const char* at = text.data() + text.rfind(kNumbers) + 1;
   const char* end = text.data() + text.size();
-  while (at < end) {
-    std::uint64_t number = 0;
-    at = std::from_chars(at, end, number).ptr + 1;
-    numbers.push_back(number);
-  }
+  const auto number = [&] {
+    std::uint64_t value = 0;
+    at = std::min(std::from_chars(at, end, value).ptr + 1, end);
+    return value;
+  };
   Plan plan;
-  plan.columns = ColumnSet(numbers.at(0));
-  const auto key_end = numbers.begin() + 2 + static_cast<std::ptrdiff_t>(numbers.at(1));
-  plan.keys.assign(numbers.begin() + 2, key_end);
-  if (key_end != numbers.end()) plan.lookup = *key_end;
+  plan.columns = ColumnSet(number());
+  plan.keys.resize(number());
+  for (PlannedKey& key : plan.keys) {
+    key.column = number();
+    key.is_constant = number() != 0;
+  }
+  if (number() != 0) plan.lookup = number();
+  while (at < end) {
+    Checked& one = plan.checked.emplace_back();
+    one.column = number();
+    one.is_list = number() != 0;
+  }
   return plan;
 }
 
@@ -121,6 +149,42 @@ bool compares_bytes(sqlite3_index_info* info, int constraint) {
   return std::string_view(sqlite3_vtab_collation(info, constraint)) == "BINARY";
 }
 
+std::span<const sqlite3_index_info::sqlite3_index_constraint> constraints_of(
+    const sqlite3_index_info* info) {
+  return {info->aConstraint, static_cast<std::size_t>(info->nConstraint)};
+}
+
+/// Whether the query says what a column is compared with. The value is not to be asked for: SQLite
+/// 3.40 gives a hexadecimal number as text.
+bool is_constant_in(sqlite3_index_info* info, int constraint) {
+  sqlite3_value* value = nullptr;
+  return sqlite3_vtab_rhs_value(info, constraint, &value) == SQLITE_OK;
+}
+
+bool compares_values(unsigned char op) {
+  switch (op) {
+    case SQLITE_INDEX_CONSTRAINT_EQ:
+    case SQLITE_INDEX_CONSTRAINT_NE:
+    case SQLITE_INDEX_CONSTRAINT_LT:
+    case SQLITE_INDEX_CONSTRAINT_LE:
+    case SQLITE_INDEX_CONSTRAINT_GT:
+    case SQLITE_INDEX_CONSTRAINT_GE:
+    case SQLITE_INDEX_CONSTRAINT_IS:
+    case SQLITE_INDEX_CONSTRAINT_ISNOT:
+      return true;
+    default:
+      return false;
+  }
+}
+
+/// Whether a query compares row numbers, which no two mentions of a table share.
+bool compares_row_numbers(const sqlite3_index_info* info) {
+  const auto constraints = constraints_of(info);
+  return std::any_of(constraints.begin(), constraints.end(), [](const auto& constraint) {
+    return constraint.iColumn < 0 && compares_values(constraint.op);
+  });
+}
+
 /// The constraints that the plan passes on: argument number by constraint.
 struct Choice {
   Plan plan;
@@ -128,38 +192,61 @@ struct Choice {
   bool lookup_is_constant = true;
 };
 
+/// Takes the comparison of a column with one value, by `=`, for a key or a look-up. False if it
+/// cannot be either.
+bool take(const Binding& binding, sqlite3_index_info* info, int number, Choice& choice,
+          std::optional<int>& lookup) {
+  const auto column =
+      static_cast<std::size_t>(constraints_of(info)[static_cast<std::size_t>(number)].iColumn);
+  const bool is_constant = is_constant_in(info, number);
+  auto& keys = choice.plan.keys;
+  if (binding.columns[column].key) {
+    // SQLite compares every row itself, so a second value for the same key may be left to it.
+    if (std::any_of(keys.begin(), keys.end(),
+                    [column](const PlannedKey& key) { return key.column == column; })) {
+      return false;
+    }
+    keys.push_back({column, is_constant});
+    choice.constraints.push_back(number);
+    return true;
+  }
+  // One walk that tests all values of an IN is better than a lookup for each.
+  if (sqlite3_vtab_in(info, number, -1) != 0) return false;
+  if (lookup && (is_constant || !choice.lookup_is_constant)) return false;
+  lookup = number;
+  choice.plan.lookup = column;
+  choice.lookup_is_constant = is_constant;
+  return true;
+}
+
 Choice choose(const Binding& binding, sqlite3_index_info* info) {
   Choice choice;
   choice.plan.columns = ColumnSet(info->colUsed);
   std::optional<int> lookup;
-  const std::span constraints(info->aConstraint, static_cast<std::size_t>(info->nConstraint));
+  std::vector<int> others;
   for (int number = 0; number < info->nConstraint; ++number) {
-    const auto& constraint = constraints[static_cast<std::size_t>(number)];
-    // `= ` only: IS would need the rows with NULL, too. Column -1 is the rowid.
-    if (constraint.usable == 0 || constraint.op != SQLITE_INDEX_CONSTRAINT_EQ) continue;
-    if (constraint.iColumn < 0 || !compares_bytes(info, number)) continue;
-    const auto column = static_cast<std::size_t>(constraint.iColumn);
-    auto& keys = choice.plan.keys;
-    if (binding.columns[column].key) {
-      // SQLite compares every row itself, so a second value for the same key may be left to it.
-      if (std::find(keys.begin(), keys.end(), column) != keys.end()) continue;
-      keys.push_back(column);
-      choice.constraints.push_back(number);
+    const auto& constraint = constraints_of(info)[static_cast<std::size_t>(number)];
+    if (constraint.usable == 0 || !compares_values(constraint.op)) continue;
+    // IS would need the rows with NULL, too.
+    const bool is_equal = constraint.op == SQLITE_INDEX_CONSTRAINT_EQ;
+    if (is_equal && compares_bytes(info, number) && take(binding, info, number, choice, lookup)) {
       continue;
     }
-    // One walk that tests all values of an IN is better than a lookup for each.
-    if (sqlite3_vtab_in(info, number, -1) != 0) continue;
-    sqlite3_value* constant = nullptr;
-    const bool is_constant = sqlite3_vtab_rhs_value(info, number, &constant) == SQLITE_OK;
-    if (lookup && (is_constant || !choice.lookup_is_constant)) continue;
-    lookup = number;
-    choice.plan.lookup = column;
-    choice.lookup_is_constant = is_constant;
+    const auto column = static_cast<std::size_t>(constraint.iColumn);
+    if (binding.columns[column].type == tables::Type::pointer) others.push_back(number);
   }
   if (!choice.plan.keys.empty()) {
     choice.plan.lookup.reset();
+    if (lookup) others.push_back(*lookup);
   } else if (lookup) {
     choice.constraints.push_back(*lookup);
+  }
+  for (const int number : others) {
+    const auto column = constraints_of(info)[static_cast<std::size_t>(number)].iColumn;
+    const bool is_list = sqlite3_vtab_in(info, number, -1) != 0;
+    if (is_list) sqlite3_vtab_in(info, number, 1);
+    choice.plan.checked.push_back({static_cast<std::size_t>(column), is_list});
+    choice.constraints.push_back(number);
   }
   return choice;
 }
@@ -167,6 +254,12 @@ Choice choose(const Binding& binding, sqlite3_index_info* info) {
 int best_index(sqlite3_vtab* table, sqlite3_index_info* info) {
   return guarded(table, [&] {
     const Binding& binding = binding_of(table);
+    if (compares_row_numbers(info)) {
+      return fail_with(table, fmt::format("{}: a row has no number to compare: a key column says "
+                                          "which it is",
+                                          binding.table->name())
+                                  .c_str());
+    }
     const Choice choice = choose(binding, info);
     int argument = 0;
     for (const int constraint : choice.constraints) {
@@ -182,38 +275,66 @@ int best_index(sqlite3_vtab* table, sqlite3_index_info* info) {
   });
 }
 
+/// What is wrong with a value of an IN; of many, the first ones tell.
+std::optional<std::string> refusal_in(const tables::ColumnInfo& column, sqlite3_value* list) {
+  constexpr int kLookedAt = 16;
+  sqlite3_value* value = nullptr;
+  int status = sqlite3_vtab_in_first(list, &value);
+  for (int i = 0; i < kLookedAt && status == SQLITE_OK && value != nullptr; ++i) {
+    if (auto problem = refusal(column, value)) return problem;
+    status = sqlite3_vtab_in_next(list, &value);
+  }
+  return std::nullopt;
+}
+
+/// The value for one column: false if no row has it. Errors: refusal().
+Result<bool> add_key(const tables::ColumnInfo& column, const PlannedKey& key, sqlite3_value* value,
+                     std::vector<tables::KeyValue>& keys) {
+  if (const auto problem = refusal(column, value)) return fail("{}", *problem);
+  Fixed fixed = fix(column.type, value);
+  if (fixed.match == Fixed::Match::equal) {
+    keys.push_back({key.column, std::move(fixed.value), key.is_constant});
+  }
+  return fixed.match != Fixed::Match::never;
+}
+
+/// What the arguments fix; nothing if no row has that. Errors: refusal().
+Result<std::optional<Request>> request_of(const Plan& plan,
+                                          const std::vector<tables::ColumnInfo>& columns,
+                                          sqlite3_value** arguments) {
+  Request request;
+  request.columns = plan.columns;
+  for (const PlannedKey& key : plan.keys) {
+    ENGRAM_TRY(const bool may_be, add_key(columns[key.column], key, *arguments++, request.keys));
+    if (!may_be) return std::optional<Request>();
+  }
+  if (plan.lookup) {
+    // Most cells of a column that refers to another table may be NULL: each would cost a pass over
+    // all rows. Other values are left to SQLite.
+    if (sqlite3_value_type(*arguments) == SQLITE_NULL) return std::optional<Request>();
+    std::vector<tables::KeyValue> lookup;
+    const auto added = add_key(columns[*plan.lookup], {*plan.lookup}, *arguments++, lookup);
+    if (!added) return tl::unexpected(added.error());
+    if (!lookup.empty()) request.lookup = std::move(lookup.front());
+  }
+  for (const Checked& one : plan.checked) {
+    const auto& column = columns[one.column];
+    const auto problem = one.is_list ? refusal_in(column, *arguments) : refusal(column, *arguments);
+    if (problem) return fail("{}", *problem);
+    ++arguments;
+  }
+  return std::optional(std::move(request));
+}
+
 int filter(sqlite3_vtab_cursor* cursor, int, const char* plan_text, int,
            sqlite3_value** arguments) {
   return guarded(cursor->pVtab, [&] {
     const auto& columns = binding_of(cursor->pVtab).columns;
     TableScan& scan = scan_of(cursor);
-    const Plan plan = plan_from_text(plan_text);
-    Request request;
-    request.columns = plan.columns;
-    std::size_t argument = 0;
-    for (const std::size_t key : plan.keys) {
-      if (const auto problem = refusal(columns[key], arguments[argument])) {
-        return fail_with(cursor->pVtab, problem->c_str());
-      }
-      Fixed fixed = fix(columns[key].type, arguments[argument++]);
-      if (fixed.match == Fixed::Match::never) return scan.begin_empty(), SQLITE_OK;
-      if (fixed.match == Fixed::Match::equal) request.keys.push_back({key, std::move(fixed.value)});
-    }
-    if (plan.lookup) {
-      // Most cells of a column that refers to another table may be NULL: each would cost a pass
-      // over all rows.
-      if (sqlite3_value_type(arguments[argument]) == SQLITE_NULL) {
-        return scan.begin_empty(), SQLITE_OK;
-      }
-      if (const auto problem = refusal(columns[*plan.lookup], arguments[argument])) {
-        return fail_with(cursor->pVtab, problem->c_str());
-      }
-      Fixed fixed = fix(columns[*plan.lookup].type, arguments[argument]);
-      if (fixed.match == Fixed::Match::equal) {
-        request.lookup = tables::KeyValue{*plan.lookup, std::move(fixed.value)};
-      }
-    }
-    return status(cursor->pVtab, scan.begin(std::move(request)));
+    auto request = request_of(plan_from_text(plan_text), columns, arguments);
+    if (!request) return fail_with(cursor->pVtab, request.error().text.c_str());
+    if (!*request) return scan.begin_empty(), SQLITE_OK;
+    return status(cursor->pVtab, scan.begin(std::move(**request)));
   });
 }
 

@@ -13,12 +13,17 @@ Result<Rows<Diagnostic>> open(kernel::Session& session, std::span<const KeyValue
   (void)session.linux_kernel();
   auto rows = session.diagnostics().rows();
   if (const auto dropped = session.diagnostics().dropped(); dropped != 0) {
-    rows.push_back({std::chrono::system_clock::now(), Level::warning, "diagnostics",
-                    fmt::format("{} later rows were not kept", dropped), std::nullopt});
+    rows.push_back({std::chrono::system_clock::now(),
+                    Level::warning,
+                    "diagnostics",
+                    fmt::format("{} later errors and warnings were not kept", dropped),
+                    std::nullopt,
+                    {}});
   }
   for (const image::PageProblem& page : session.image().page_problems()) {
     const auto address = page.address ? std::optional(page.address->value) : std::nullopt;
-    rows.push_back({std::chrono::system_clock::now(), Level::warning, "image", page.text, address});
+    rows.push_back(
+        {std::chrono::system_clock::now(), Level::warning, "image", page.text, address, {}});
   }
   return rows_of(std::move(rows));
 }
@@ -61,6 +66,14 @@ const Table& diagnostics_table() {
           {{"type", Type::text, "The level as a word: ERROR, WARN, INFO, DEBUG."}, type},
           {{"location", Type::text, "Layer, or structure and member, that it is about."},
            [](const Diagnostic& row, kernel::Session&) { return cell(row.component); }},
+          {{"table_name", Type::text,
+            "The table that was being read; of what several tables rest on, the first of them. "
+            "NULL if "
+            "it was none: the image was being opened, or a function read."},
+           [](const Diagnostic& row, kernel::Session&) -> Value {
+             if (row.asked_by.empty()) return Null();
+             return cell(row.asked_by);
+           }},
           {{"address", Type::pointer,
             "Address of the object that it is about; NULL if there is none."},
            [](const Diagnostic& row, kernel::Session&) { return cell(row.address); }},

@@ -23,13 +23,19 @@ struct Row {
   std::optional<image::CpuRegisters> from_format;  ///< what the file's format has
 };
 
+/// A member of a packed structure, which may lie at any address.
+template <class Structure, class Number>
+Number load(const Structure& from, Number Structure::*member) {
+  alignas(std::max_align_t) const Structure aligned = from;
+  return aligned.*member;
+}
+
 /// A member of CONTEXT; NULL if its group is not there.
 template <std::uint32_t group, auto member>
 Value of_context(const Row& row, Session&) {
   const auto& context = row.state.context;
   if (!context || (context->flags & group) != group) return Null{};
-  const auto value = (*context).*member;
-  return cell(value);
+  return cell(load(*context, member));
 }
 
 /// R8 to R15.
@@ -42,8 +48,7 @@ Value of_new(const Row& row, Session& session) {
 template <auto member>
 Value of_special(const Row& row, Session&) {
   if (!row.state.special) return Null{};
-  const auto value = (*row.state.special).*member;
-  return cell(value);
+  return cell((*row.state.special).*member);
 }
 
 /// A member of arm64's CONTEXT.
@@ -51,8 +56,7 @@ template <std::uint32_t group, auto member>
 Value of_arm64(const Row& row, Session&) {
   const auto& context = row.state.arm64;
   if (!context || (context->flags & group) != group) return Null{};
-  const auto value = (*context).*member;
-  return cell(value);
+  return cell(load(*context, member));
 }
 
 template <std::size_t number>

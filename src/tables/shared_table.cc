@@ -69,7 +69,9 @@ Result<std::unique_ptr<Cursor>> SharedTable::open(kernel::Session& session,
   for (const auto& key : keys) {
     const auto number = numbers[key.column];
     if (!number) return std::make_unique<NoRows>();  // NULL equals nothing
-    if (inner_columns[*number].key) inner_keys.push_back({*number, key.value});
+    if (inner_columns[*number].key) {
+      inner_keys.push_back({*number, key.value, key.is_constant});
+    }
   }
   ENGRAM_TRY(auto inner, table.open(session, inner_keys));
   return std::make_unique<SharedCursor>(std::move(inner), numbers);

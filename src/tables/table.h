@@ -96,6 +96,7 @@ struct ColumnInfo {
 struct KeyValue {
   std::size_t column = 0;
   Value value;
+  bool is_constant = false;  ///< the query says it; not the row of another table
 };
 
 class Cursor {

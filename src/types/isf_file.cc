@@ -71,7 +71,7 @@ std::string banner_of(const Json& document) {
 
 Result<SymbolFile> read_isf(std::vector<std::byte> text) {
   text.push_back(std::byte{0});
-  rapidjson::Document document;
+  isf::Document document;
   // Not recursive: nested as deep as the text allows, it would use up the stack.
   constexpr unsigned kHow = rapidjson::kParseInsituFlag | rapidjson::kParseIterativeFlag;
   document.ParseInsitu<kHow>(reinterpret_cast<char*>(text.data()));

@@ -12,11 +12,15 @@
 #include <vector>
 
 #include "base/result.h"
+#include "base/throwing_allocator.h"
 #include "types/btf_writer.h"
 
 namespace engram::types::isf {
 
-using Json = rapidjson::Value;
+using Document =
+    rapidjson::GenericDocument<rapidjson::UTF8<>, rapidjson::MemoryPoolAllocator<ThrowingAllocator>,
+                               ThrowingAllocator>;
+using Json = Document::ValueType;
 
 /// A member of an object; null if it is none, or has no such.
 inline const Json* member(const Json& object, const char* name) {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <system_error>
 
+#include "cli/damage.h"
 #include "cli/interrupts.h"
 #include "cli/open_image.h"
 #include "cli/progress.h"

@@ -53,16 +53,23 @@ class QueryCommand final : public Command {
     }
     const auto sql = statements(console);
     if (!sql) return failed(console, sql.error().text);
+    const bool is_dot = is_dot_command(*sql);
+    if (is_dot && (timeout_ || !format_.empty())) {
+      console.error("query: --timeout and --format are for SQL, not for dot commands");
+      return kUsage;
+    }
     auto image = OpenImage::open(image_, console);
     if (!image) return failed(console, image.error().text);
+    const TimeLimit limit(image->database(), timeout_);
     image->run_autostart(console);
-    if (is_dot_command(*sql)) return run_one_dot_command(*image, image_.path, *sql, console);
+    if (is_dot) {
+      return if_whole(console, run_one_dot_command(*image, image_.path, *sql, console), *image);
+    }
 
     output::FileSink sink(console.out, "standard output");
     const auto writer = output::make_writer(image->format(format_), sink, {console.width()});
     if (!writer) return failed(console, writer.error().text);
     Interrupts interrupts(Interrupts::Mode::first);
-    const TimeLimit limit(image->database(), timeout_);
     const auto done = run_sql(image->database(), *sql, {**writer, sink}, console, interrupts);
     if (!done && limit.is_over() && done.error().exit_code == kNotAnswered) {
       return failed(console, fmt::format("not answered within {} s", *timeout_));
@@ -72,12 +79,17 @@ class QueryCommand final : public Command {
       console.error("query: no statement in what was given as SQL");
       return kUsage;
     }
-    const bool is_whole = image->report_damage(console);
-    if (strict_ && !is_whole) return failed(console, "--strict: the answer may lack something");
-    return kAnswered;
+    return if_whole(console, kAnswered, *image);
   }
 
  private:
+  /// `exit_code`, unless the answer may lack something and --strict is given.
+  int if_whole(const Console& console, int exit_code, OpenImage& image) const {
+    const bool is_whole = image.report_damage(console);
+    if (exit_code != kAnswered || !strict_ || is_whole) return exit_code;
+    return failed(console, "--strict: the answer may lack something");
+  }
+
   static int failed(const Console& console, const std::string& text) {
     console.error(text);
     return kNotAnswered;

@@ -15,7 +15,7 @@
 namespace engram::kernel::windows {
 
 /// The beginning of KSPECIAL_REGISTERS.
-struct [[gnu::packed]] SpecialRegisters {
+struct SpecialRegisters {
   std::uint64_t cr0, cr2, cr3, cr4;
   std::array<std::uint64_t, 6> debug;
   std::array<std::uint16_t, 3> gdt_padding;

@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/core.h>
 
+#include <algorithm>
+#include <array>
 #include <iterator>
 
 #include "kernel/linux/linux_kernel.h"
@@ -134,7 +136,8 @@ const std::vector<Column<Task>>& columns() {
        [](const Task& task, Session&) { return cell(task.address); }},
       {{"source", Type::text,
         "Who has the task: `both`, `task_list`, `pid_ns`, or `direct`: only the query, which named "
-        "its address. `source = 'task_list'` or `'pid_ns'` lists all that this source has.",
+        "its address. `source = 'task_list'` or `'pid_ns'` lists all that this source has; hidden "
+        "from one of them are those with `source NOT IN ('both')`.",
         true, true},
        source},
       {{"root_task", Type::pointer,
@@ -215,11 +218,18 @@ struct Keys {
   std::optional<std::string> source;
 };
 
+constexpr std::array<std::string_view, 4> kSources{"both", "task_list", "pid_ns", "direct"};
+
 Result<Keys> read_keys(std::span<const KeyValue> values) {
   Keys keys;
   for (const auto& key : values) {
     const auto name = columns()[key.column].info.name;
     if (const auto* text = std::get_if<std::string>(&key.value); text && name == "source") {
+      const bool is_known = std::find(kSources.begin(), kSources.end(), *text) != kSources.end();
+      if (!is_known && key.is_constant) {
+        return fail("tasks: source is '{}', 'task_list', 'pid_ns', 'both' or 'direct' expected",
+                    *text);
+      }
       keys.source = *text;
     } else if (const auto* integer = std::get_if<std::int64_t>(&key.value);
                integer && name != "source") {
@@ -228,14 +238,6 @@ Result<Keys> read_keys(std::span<const KeyValue> values) {
     } else {
       return fail("tasks: {} was compared with a value of another type", name);
     }
-  }
-  if (keys.source && *keys.source != "task_list" && *keys.source != "pid_ns" &&
-      *keys.source != "both" && *keys.source != "direct") {
-    return fail("tasks: source is '{}', 'task_list', 'pid_ns', 'both' or 'direct' expected",
-                *keys.source);
-  }
-  if (keys.root && keys.source && *keys.source != "task_list") {
-    return fail("tasks: root_task goes with source 'task_list' only");
   }
   return keys;
 }
@@ -255,8 +257,10 @@ Result<Rows<Task>> open(Session& session, std::span<const KeyValue> values) {
   ENGRAM_TRY(auto* kernel, session.linux_kernel());
   const auto& tasks = kernel->tasks();
   // With a source or a root, an address chooses among theirs: joins do that, and SQLite compares
-  // each row's address itself.
-  if (keys.root) return rows_of(tasks.list_from(*keys.root));
+  // each row's address itself. So it does with a root of the tasks that both sources have.
+  if (keys.root && keys.source.value_or("task_list") == "task_list") {
+    return rows_of(tasks.list_from(*keys.root));
+  }
   if (keys.source == "task_list" || keys.source == "pid_ns") {
     ENGRAM_TRY(const auto* list, *keys.source == "pid_ns" ? tasks.pid_namespace() : tasks.list());
     return rows_still_there(tasks, *list);
