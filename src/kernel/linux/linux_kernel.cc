@@ -246,9 +246,8 @@ bool LinuxKernel::refresh() {
 }
 
 const types::SymbolTable& LinuxKernel::module_symbols() {
-  changing_->module_symbols_once.call([this] {
-    changing_->module_symbols = read_module_symbols(reader_, types_, symbols_);
-  });
+  changing_->module_symbols_once.call(
+      [this] { changing_->module_symbols = read_module_symbols(reader_, types_, symbols_); });
   return changing_->module_symbols;
 }
 
