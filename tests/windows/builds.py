@@ -53,6 +53,31 @@ BUILDS["26100-arm64"] = _build(
     thread_create=0x4A0, processor_state=0x100, context_frame=0x2E0, prcb_context=0x8A0, context_size=0x390, version=(10, 0),
     vad_flags=(4, 7, 21), initial_stack=0x28, stack_limit=0x30, stack_base=0x38, kernel_stack=0x58, apc_process=0xB0,
     teb=0xE8, table_code=0x8, key=(0x48, 0x50), state=0x17C, thread_process=0x218, kthread_links=0x2F0, wait_reason=0x27B)
+
+
+# Builds between those, from the types of volatility 2 (win7_sp0_x64_vtypes.py, win8_sp0_x64, win10_x64 ...), by what is other
+# than in 7601 or 17763. Text: the same build with an EPROCESS of another size, which no table has.
+_OLD_PROCESSOR = {"processor_state": 0x40, "context_frame": 0xE0}
+_THREAD_10240 = {"thread_size": 0x7C0, "cid": 0x628, "thread_links": 0x690, "start": 0x600, "win32_start": 0x680,
+                 "thread_create": 0x5D8}
+_10240 = {"pid": 0x2E8, "links": 0x2F0, "user_root": 0, "vad_flags": (0, 3, 15), "prcb_context": 0x6280, **_OLD_PROCESSOR}
+BETWEEN = {number: _build(number, **{key: value for key, value in vars(BUILDS[base]).items() if key != "number"} | other)
+           for number, base, other in (
+    (7600, 7601, {"process_size": 0x4D0, "thread_size": 0x498, "cid": 0x3B0, "thread_links": 0x420, "start": 0x388,
+                  "win32_start": 0x410, "thread_create": 0x360, "prcb_context": 0x4BD8, "user_root": 0}),
+    (10240, 17763, {**_10240, **_THREAD_10240, "process_size": 0x798, "exit": 0x670, "name": 0x448, "threads": 0x480,
+                    "vads": 0x608, "wow64_direct": True, "key": (0x48, 0x50)}),
+    (10586, 17763, {**_10240, **_THREAD_10240, "process_size": 0x788, "exit": 0x678, "vads": 0x610, "key": (0x48, 0x50)}),
+    (14393, 17763, {**_10240, "process_size": 0x7B0, "exit": 0x688, "vads": 0x620, "thread_size": 0x7E0, "cid": 0x630,
+                    "thread_links": 0x698, "start": 0x608, "win32_start": 0x688, "thread_create": 0x5E0}),
+    (15063, 17763, {"process_size": 0x818, "user_root": 0, "thread_size": 0x810, "thread_links": 0x6A0,
+                    "thread_create": 0x5E8, "prcb_context": 0x6380, "vad_flags": (0, 3, 15)}),
+    (16299, 17763, {"process_size": 0x838, "user_root": 0, "thread_size": 0x818, "vad_flags": (0, 3, 15)}),
+    (17134, 17763, {"process_size": 0x848, "thread_size": 0x818}),
+)}
+BUILDS.update(BETWEEN)
+# As of an update that nobody has seen: only the numbers of KDBG and the build tell it.
+BUILDS["14393-grown"] = types.SimpleNamespace(**{**vars(BUILDS[14393]), "process_size": 0x7D8, "exit": 0x690})
 BUILDS[22621] = types.SimpleNamespace(**{**vars(BUILDS[22000]), "number": 22621})
 
 

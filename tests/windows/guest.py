@@ -265,7 +265,7 @@ class Guest:
             self.current.write_all(teb + 0x60, "Q", peb)
         stack = 0xFFFF_F90A_0000_0000 + tid * 0x1_0000
         start = NT + 0x1000 + tid
-        put(0, "B", 6)
+        put(0, "IIQQ", 6, 0, thread + 8, thread + 8)  # DISPATCHER_HEADER: type, and nobody waits for it
         put(build.initial_stack, "Q", stack)
         put(build.stack_base, "Q", stack)
         put(build.kernel_stack, "Q", stack - 0x800)

@@ -58,7 +58,7 @@ class Processes:
         put = lambda offset, layout, *values: self.kernel.write_all(thread + offset, layout, *values)
         teb = heap.take(PAGE, PAGE) if heap else 0
         stack, start = 0x8C00_0000 + tid * 0x1000, 0x8284_1000 + tid
-        put(0, "B", 6)
+        put(0, "4I", 6, 0, thread + 8, thread + 8)  # DISPATCHER_HEADER: type, and nobody waits for it
         for offset, value in ((build.initial_stack, stack), (build.stack_base, stack), (build.kernel_stack, stack - 0x300),
                               (build.apc_process, process), (build.teb, teb), (build.start, start),
                               (build.win32_start, start + 0x10 if teb else 0)):

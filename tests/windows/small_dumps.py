@@ -68,20 +68,27 @@ def check_small(engram, path, build, current):
     return image
 
 
+def check_ran(engram, path, guest, *options):
+    """What a small dump says of the process and of the thread that ran."""
+    small = dump.Small(guest, 0)
+    path.write_bytes(small.data)
+    image = Image(engram, path, *options)
+    process, = [row for row in guest.truth["processes"] if int(row["virtual_address"], 16) == small.process]
+    rows = image.query("SELECT virtual_address, pid, parent, name, page_table, start_time, threads FROM processes")
+    compare(f"{path.name}: processes", rows, [{**process, "threads": None}])
+    compare(f"{path.name}: threads", image.query(QUERIES["threads"]), [guest.truth["threads"][0]])
+    return image
+
+
 def with_symbols(engram, folder):
     """A build that no table has; and a file that is of another one."""
     guest = Guest(30123)
-    small = dump.Small(guest, 0)
     path, file = folder / "unknown.dmp", folder / "nt.pdb"
-    path.write_bytes(small.data)
+    path.write_bytes(dump.Small(guest, 0).data)
     if "belong together" not in (text := Image(engram, path).error("SELECT * FROM processes")):
         raise Failed(f"a build that is not known: {text}")
     file.write_bytes(symbols.pdb(guest.layout))
-    image = Image(engram, path, "--symbols", str(file))
-    process, = [row for row in guest.truth["processes"] if int(row["virtual_address"], 16) == small.process]
-    rows = image.query("SELECT virtual_address, pid, parent, name, page_table, start_time, threads FROM processes")
-    compare("processes", rows, [{**process, "threads": None}])
-    compare("threads", image.query(QUERIES["threads"]), [guest.truth["threads"][0]])
+    image = check_ran(engram, path, guest, "--symbols", str(file))
     if not any("whose GUID is not in the image" in text for text in image.messages("SELECT * FROM processes")):
         raise Failed("nothing says that the file was not compared")
     file.write_bytes(symbols.pdb(Guest(19041).layout))

@@ -6,6 +6,7 @@
 windows.py --engram PROGRAM tables BUILD [--encoded]    every table, in every type of dump and raw
 windows.py --engram PROGRAM arm64                       the same of an arm64 machine, and its pages
 windows.py --engram PROGRAM x86                         a 32-bit machine with and one without PAE
+windows.py --engram PROGRAM between                     tables of builds between those, and small dumps
 windows.py --engram PROGRAM translations                pages that are hard to translate
 windows.py --engram PROGRAM systems                     tables of the other system are errors
 windows.py --engram PROGRAM triage                      small dumps, whole and cut
@@ -27,6 +28,7 @@ import sys
 import tempfile
 
 import arm64
+import builds
 import dump
 import generate
 from conversions import converted
@@ -35,7 +37,7 @@ from guest import SHARED_DATA, Guest
 from guest32 import Guest32
 from memory import PAGE
 from program import Failed, Image, check_tables, check_translations, check_virtual_bytes, compare
-from small_dumps import secondary, triage
+from small_dumps import check_ran, secondary, triage
 from symbol_checks import content, symbol_files, symbols
 
 
@@ -76,6 +78,15 @@ def arm64_machine(engram, folder):
     files[1].write_bytes(data)
     if "layouts of EPROCESS on arm64" not in (text := Image(engram, files[1]).error("SELECT * FROM processes")):
         raise Failed(f"another layout: {text}")
+
+
+def between(engram, folder):
+    """Builds between those that are looked at closely, most of which share some of their structures with a neighbour."""
+    for build in (*builds.BETWEEN, "14393-grown"):
+        guest, files = generate.write(folder, build, (5,))
+        check_tables(Image(engram, files[5]), guest)
+        files[5].unlink()
+        check_ran(engram, folder / f"{build}-small.dmp", guest)
 
 
 def check_x86(image, guest):
@@ -164,7 +175,7 @@ def damage(engram, folder):
                 raise Failed(f"type {kind} cut at {size:#x}: exit code {done.returncode}, {done.stderr!r}")
 
 
-CHECKS = {"arm64": arm64_machine, "x86": x86, "translations": translations, "systems": systems, "triage": triage,
+CHECKS = {"arm64": arm64_machine, "x86": x86, "between": between, "translations": translations, "systems": systems, "triage": triage,
           "secondary": secondary, "converted": converted, "damage": damage, "structures": structures, "content": content,
           "symbol_files": symbol_files, "not_windows": not_windows}
 

@@ -15,7 +15,17 @@
 namespace engram::kernel::windows {
 namespace {
 
-/// Whether the first thread of the first process says that it is one of System's.
+/// Whether a thread may begin there: DISPATCHER_HEADER has its type, and at 8, on machines of both
+/// widths, a list of waiters that leads into the kernel's memory. Next to the beginning of a thread
+/// no place is like that, so lines that differ by a few bytes are told apart.
+bool is_thread(const paging::AddressSpace& space, VirtAddr at) {
+  constexpr std::uint64_t kWaitList = 8;
+  const auto waiters = load_pointer(space, at + kWaitList);
+  return space.load<std::uint8_t>(at) == kThreadType && waiters &&
+         is_kernel_address(waiters->value, pointer_size(space.mode()));
+}
+
+/// Whether the first thread of the first process is one, and says that it is one of System's.
 bool is_thread_of_system(const paging::AddressSpace& space, VirtAddr head, const Structures& with,
                          const ThreadFamily& family) {
   const auto first = load_pointer(space, head);
@@ -23,8 +33,9 @@ bool is_thread_of_system(const paging::AddressSpace& space, VirtAddr head, const
   const VirtAddr list = *first - with.process_links + with.thread_list;
   const auto links = load_pointer(space, list);
   if (!links || *links == list) return false;
-  const auto id = load_pointer(space, *links - family.links + family.id);
-  return id && id->value == kSystemId;
+  const VirtAddr thread = *links - family.links;
+  const auto id = load_pointer(space, thread + family.id);
+  return id && id->value == kSystemId && is_thread(space, thread);
 }
 
 struct Candidate {
@@ -32,7 +43,8 @@ struct Candidate {
   const char* why = "";
 };
 
-/// What the debugger's block names comes first, then the build, then whatever there is.
+/// What the debugger's block names comes first, then the build, then whatever there is. Of lines
+/// that agree with the block alike the build's own is the first.
 std::vector<Candidate> candidates(std::span<const ProcessFamily> known, std::uint32_t build,
                                   const DebuggerData* block) {
   std::vector<Candidate> all;
@@ -40,22 +52,25 @@ std::vector<Candidate> candidates(std::span<const ProcessFamily> known, std::uin
     const auto is_same = [&](const Candidate& other) { return other.family == &family; };
     if (std::none_of(all.begin(), all.end(), is_same)) all.push_back({&family, why});
   };
+  const auto& own = family_of(known, build);
   if (block != nullptr) {
     const auto size = block->get<Offset>(DebuggerData::kSizeEProcess).value_or(0);
     const auto peb = block->get<Offset>(DebuggerData::kOffsetEprocessPeb);
     const auto parent = block->get<Offset>(DebuggerData::kOffsetEprocessParentCid);
-    for (const bool exact : {true, false}) {
-      for (const auto& family : known) {
-        const bool has_size =
-            size != 0 && std::count(family.sizes.begin(), family.sizes.end(), size) != 0;
-        if (peb == family.peb && parent == family.parent && (has_size || !exact)) {
-          add(family, exact ? "the debugger's block: size and members of EPROCESS"
-                            : "the debugger's block: members of EPROCESS");
-        }
+    const auto add_fitting = [&](const ProcessFamily& family, bool exact) {
+      const bool has_size =
+          size != 0 && std::count(family.sizes.begin(), family.sizes.end(), size) != 0;
+      if (peb == family.peb && parent == family.parent && (has_size || !exact)) {
+        add(family, exact ? "the debugger's block: size and members of EPROCESS"
+                          : "the debugger's block: members of EPROCESS");
       }
+    };
+    for (const bool exact : {true, false}) {
+      add_fitting(own, exact);
+      for (const auto& family : known) add_fitting(family, exact);
     }
   }
-  add(family_of(known, build), "the build");
+  add(own, "the build");
   for (const auto& family : known) add(family, "tried, and right for the first process");
   return all;
 }
