@@ -8,6 +8,7 @@
 #include <span>
 #include <unordered_set>
 
+#include "base/interruption.h"
 #include "kernel/windows/windows_map.h"
 
 namespace engram::kernel::windows {
@@ -19,6 +20,9 @@ constexpr std::size_t kTagAt = 0x10;
 constexpr std::uint32_t kSmallest = 0x208, kLargest = 0x400;
 constexpr std::size_t kWord = sizeof(std::uint64_t);
 constexpr std::uint64_t kLargestImage = 64 * kMiB;
+// Of places that look like a block from afar. A kernel has hardly any but the block; each costs
+// some 10 us, and a hostile image can have millions.
+constexpr std::size_t kMostTries = 4096;
 
 /// The part of a word that is a pointer.
 std::uint64_t pointer_mask(const paging::AddressSpace& space) {
@@ -128,12 +132,15 @@ std::optional<DebuggerData> DebuggerData::find(const paging::AddressSpace& space
                                                const ProgramImage& kernel) {
   const std::vector<std::byte> image = copy_of(space, kernel);
   const auto differences = possible_differences(kernel.base);
-  for (std::size_t at = 0; at + kSmallest <= image.size(); at += kWord) {
+  std::size_t tries = 0;
+  for (std::size_t at = 0; at + kSmallest <= image.size() && tries < kMostTries; at += kWord) {
+    if (at % kPageSize == 0) end_if_interrupted();
     const auto tag = load_unaligned<std::uint64_t>(image.data() + at + kTagAt);
     const auto base = load_unaligned<std::uint64_t>(image.data() + at + kKernBase);
     const bool plain = static_cast<std::uint32_t>(tag) == kTag &&
                        (base & pointer_mask(space)) == kernel.base.value;
     if (!plain && !differences.contains(tag ^ base)) continue;
+    ++tries;
     if (auto found = read(space, kernel.base + at, kernel.base)) return std::move(*found);
   }
   return std::nullopt;

@@ -56,7 +56,7 @@ class DebuggerData {
   /// or it is none.
   static Result<DebuggerData> read(const paging::AddressSpace& space, VirtAddr address,
                                    std::optional<VirtAddr> kernel_base);
-  /// Searches the kernel image.
+  /// Searches the kernel image, up to a few thousand places that look like the block and are not.
   static std::optional<DebuggerData> find(const paging::AddressSpace& space,
                                           const ProgramImage& kernel);
 

@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstring>
 
+#include "base/interruption.h"
 #include "paging/test_memory.h"
 
 namespace engram::kernel::windows {
@@ -18,7 +20,7 @@ using paging::testing::kRw;
 using paging::testing::TestMemory;
 
 constexpr VirtAddr kBase{0xfffff805'10600000};
-constexpr std::uint32_t kImagePages = 8;
+constexpr std::uint32_t kImagePages = 12;
 constexpr std::uint64_t kBlockAt = 0x3ff8 - 0x10;  // across a page boundary
 constexpr std::uint32_t kSize = 0x380;
 constexpr PhysAddr kFrames{0x40'000};
@@ -108,6 +110,33 @@ TEST_F(DebuggerDataTest, EitherIsFoundInTheImage) {
   const auto decoded = find();
   ASSERT_TRUE(decoded);
   expect_block(*decoded, true);
+}
+
+/// Words of which each, with the next one, looks like the tag and the base of an encoded block.
+void fill_with_lures(std::byte* to, std::size_t bytes) {
+  const std::uint64_t difference =
+      std::rotr(__builtin_bswap64((std::uint64_t{0x400} << 32U | 0x4742444b) ^ kBase.value), 63);
+  for (std::size_t at = 0; at < bytes; at += 8) {
+    const std::uint64_t word = 0x1122334455667788 ^ (at % 16 != 0 ? difference : 0);
+    std::memcpy(to + at, &word, sizeof word);
+  }
+}
+
+TEST_F(DebuggerDataTest, NotEveryPlaceThatLooksLikeABlockIsTried) {
+  const PhysAddr last = kFrames + (kImagePages - 1) * kPageSize;
+  const Block block = encoded(plain_block(), 0x1122334455667788, 0x99aabbccddeeff00, kBase.value);
+  std::memcpy(memory_.at(last), block.data(), sizeof block);
+  fill_with_lures(memory_.at(kFrames), 4 * kPageSize);
+  ASSERT_TRUE(find());
+  fill_with_lures(memory_.at(kFrames), (kImagePages - 1) * kPageSize);
+  EXPECT_FALSE(find());
+}
+
+TEST_F(DebuggerDataTest, ASearchCanBeInterrupted) {
+  put(plain_block());
+  const std::atomic<bool> flag = true;
+  const Interruptible now(flag);
+  EXPECT_THROW(find(), Interrupted);
 }
 
 TEST_F(DebuggerDataTest, WhatIsNoBlockIsAnError) {
