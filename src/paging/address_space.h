@@ -35,6 +35,11 @@ enum class Software : std::uint8_t {
   linux_kernel,  ///< x86_64: pages that nobody may touch (PROT_NONE, NUMA balancing) are there
 };
 
+/// Bytes of a pointer.
+[[nodiscard]] constexpr std::uint64_t pointer_size(Architecture architecture) {
+  return architecture == Architecture::x86 ? 4 : 8;
+}
+
 struct Mode {
   Architecture architecture = Architecture::x86_64;
   /// Of page tables. x86_64: 4 or 5; x86: 2, or 3 with PAE; arm64: those of arm64_mode(). 0: there
@@ -170,6 +175,19 @@ class AddressSpace {
     }
     ENGRAM_CHECK(read_exact(from, std::as_writable_bytes(std::span(&value, 1))));
     return value;
+  }
+
+  /// A pointer of `size` bytes, 4 or 8; of the mode's width if it is left out.
+  [[nodiscard]] Result<VirtAddr, Fault> load_pointer(VirtAddr from, std::uint64_t size) const {
+    if (size == sizeof(std::uint32_t)) {
+      ENGRAM_TRY(const auto value, load<std::uint32_t>(from));
+      return VirtAddr(value);
+    }
+    ENGRAM_TRY(const auto value, load<std::uint64_t>(from));
+    return VirtAddr(value);
+  }
+  [[nodiscard]] Result<VirtAddr, Fault> load_pointer(VirtAddr from) const {
+    return load_pointer(from, pointer_size(mode_.architecture));
   }
 
   /// Text up to the first NUL, at most `limit` bytes. A fault before the NUL is a fault.

@@ -13,7 +13,8 @@
 
 namespace engram::kernel {
 
-/// The objects on a circular list (struct list_head), the head left out, in list order.
+/// The objects on a circular list (struct list_head; LIST_ENTRY of Windows) of pointers as wide as
+/// the reader's, the head left out, in list order.
 /// `node_offset` is where the list_head lies in an object, in bytes. The walk ends at the head, at
 /// a link that cannot be read, at an object seen before or after `limit` objects; the last three
 /// are one diagnostics row. A list of a running guest is walked until nothing changed on the way

@@ -10,16 +10,19 @@
 namespace engram::kernel {
 namespace {
 
-constexpr std::uint64_t kPrevious = 8;  // list_head.prev
-
 /// Without a report: what cannot be read was no object any more.
 std::optional<VirtAddr> link(const Reader& reader, VirtAddr at) {
-  const auto word = reader.space().load<std::uint64_t>(at);
-  return word ? std::optional(VirtAddr(*word)) : std::nullopt;
+  const auto pointer = reader.space().load_pointer(at, reader.pointer_size());
+  return pointer ? std::optional(*pointer) : std::nullopt;
+}
+
+/// list_head.prev
+std::optional<VirtAddr> link_back(const Reader& reader, VirtAddr node) {
+  return link(reader, node + reader.pointer_size());
 }
 
 bool are_neighbours(const Reader& reader, VirtAddr before, VirtAddr node) {
-  return link(reader, node + kPrevious) == before && link(reader, before) == node;
+  return link_back(reader, node) == before && link(reader, before) == node;
 }
 
 }  // namespace
@@ -45,7 +48,7 @@ Try<VirtAddr> try_list(const Reader& reader, VirtAddr head, std::uint64_t node_o
 }
 
 bool is_on_list(const Reader& reader, VirtAddr node) {
-  const auto before = link(reader, node + kPrevious);
+  const auto before = link_back(reader, node);
   return before && link(reader, *before) == node;
 }
 

@@ -91,12 +91,12 @@ std::optional<std::string> Reader::text_at(VirtAddr address, std::size_t limit,
 
 std::optional<VirtAddr> Reader::pointer_at(VirtAddr address, std::string_view what) const {
   end_if_interrupted();
-  const auto value = space_.load<std::uint64_t>(address);
-  if (!value) {
-    report(what, address, paging::to_string(value.error()));
+  const auto pointer = space_.load_pointer(address, pointer_size_);
+  if (!pointer) {
+    report(what, address, paging::to_string(pointer.error()));
     return std::nullopt;
   }
-  return VirtAddr(*value);
+  return *pointer;
 }
 
 std::optional<VirtAddr> Reader::require_at(VirtAddr address, std::string_view what) const {

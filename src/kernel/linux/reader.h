@@ -19,7 +19,10 @@ class Reader {
  public:
   /// Borrows both. `is_live`: the memory may change between two reads.
   Reader(const paging::AddressSpace& space, Diagnostics& diagnostics, bool is_live = false)
-      : space_(space), diagnostics_(diagnostics), is_live_(is_live) {}
+      : space_(space),
+        diagnostics_(diagnostics),
+        pointer_size_(paging::pointer_size(space.mode().architecture)),
+        is_live_(is_live) {}
 
   /// The same without reports: for tries that are repeated if they fail.
   [[nodiscard]] Reader quiet() const {
@@ -27,7 +30,15 @@ class Reader {
     reader.is_quiet_ = true;
     return reader;
   }
+  /// The same with pointers of 4 bytes: of a 32-bit program on a machine of another width.
+  [[nodiscard]] Reader narrow() const {
+    Reader reader = *this;
+    reader.pointer_size_ = sizeof(std::uint32_t);
+    return reader;
+  }
   [[nodiscard]] bool is_live() const { return is_live_; }
+  /// Bytes of a pointer at a bare address; those of the machine. Fields have a size of their own.
+  [[nodiscard]] std::uint64_t pointer_size() const { return pointer_size_; }
 
   [[nodiscard]] const paging::AddressSpace& space() const { return space_; }
   [[nodiscard]] Diagnostics& diagnostics() const { return diagnostics_; }
@@ -61,7 +72,8 @@ class Reader {
   [[nodiscard]] std::optional<std::string> text_at(VirtAddr address, std::size_t limit,
                                                    std::string_view what) const;
 
-  /// A pointer at a bare address, such as a list head in a symbol.
+  /// A pointer at a bare address, such as a list head in a symbol. Nothing if it cannot be read,
+  /// which is reported.
   [[nodiscard]] std::optional<VirtAddr> pointer_at(VirtAddr address, std::string_view what) const;
 
   /// The same of one that is never NULL, as require().
@@ -77,6 +89,7 @@ class Reader {
 
   const paging::AddressSpace& space_;
   Diagnostics& diagnostics_;
+  std::uint64_t pointer_size_;
   bool is_live_;
   bool is_quiet_ = false;
 };

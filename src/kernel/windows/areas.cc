@@ -9,7 +9,7 @@
 #include <unordered_set>
 
 #include "kernel/windows/kernel_values.h"
-#include "kernel/windows/lists.h"
+#include "kernel/windows/objects.h"
 #include "kernel/windows/unicode.h"
 
 namespace engram::kernel::windows {
@@ -18,10 +18,9 @@ namespace {
 constexpr std::size_t kMostAreas = 1U << 20U;
 constexpr std::size_t kDeepest = 128;  // a balanced tree of kMostAreas nodes has 30 levels
 
-// Of the file that a descriptor maps, the same since Windows 7 (public symbols).
+// Of the file that a descriptor maps.
 const Field<std::uint16_t> kFileType{"FILE_OBJECT.Type", 0};
 constexpr std::uint16_t kFileObject = 5;  // IO_TYPE_FILE
-constexpr std::uint64_t kFileName = 0x58, kFileName32 = 0x30;
 
 // Page numbers of an address of 57 bits.
 constexpr std::uint64_t kHighestPage = (1ULL << 45) - 1;
@@ -101,7 +100,7 @@ std::vector<Area> Areas::of(VirtAddr process) const {
   std::vector<Area> areas;
   Walk walk;
   auto node = reader_.follow(process, root_);
-  // Before Windows 8 the tree hangs in the right branch of a node that describes nothing.
+  // Before 8.1 the tree hangs in the right branch of a node that describes nothing.
   if (at_.is_avl_table && root_) node = reader_.follow(process + *root_.offset, at_.right);
   while (node || !walk.path.empty()) {
     if (node) {
@@ -133,7 +132,7 @@ std::optional<std::string> Areas::file_name(const Area& area) const {
   const std::uint64_t bits = reference_bits(architecture);
   const auto subsection = reader_.follow(area.address, at_.subsection);
   const auto control =
-      subsection ? pointer_at(reader_, *subsection, "SUBSECTION.ControlArea") : std::nullopt;
+      subsection ? reader_.pointer_at(*subsection, "SUBSECTION.ControlArea") : std::nullopt;
   const auto pointer = control ? reader_.get(*control, at_.file_pointer) : std::nullopt;
   if (!pointer || (*pointer & ~bits) == 0) return std::nullopt;
   const VirtAddr file(*pointer & ~bits);
@@ -145,7 +144,7 @@ std::optional<std::string> Areas::file_name(const Area& area) const {
         fmt::format("an object of type {}, {} (FILE_OBJECT) expected", *type, kFileObject));
     return std::nullopt;
   }
-  return unicode_string(reader_, file + (is_64_bit ? kFileName : kFileName32),
+  return unicode_string(reader_, file + file_name_offset(pointer_size(architecture)),
                         "FILE_OBJECT.FileName", is_64_bit);
 }
 

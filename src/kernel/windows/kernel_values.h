@@ -7,13 +7,11 @@
 #include <cstdint>
 
 #include "base/units.h"
+#include "paging/address_space.h"
 
 namespace engram::kernel::windows {
 
-/// Bytes of a pointer.
-[[nodiscard]] constexpr std::uint64_t pointer_size(Architecture architecture) {
-  return architecture == Architecture::x86 ? 4 : 8;
-}
+using paging::pointer_size;
 
 inline constexpr std::uint64_t kSystemId = 4;  ///< of the process System
 // DISPATCHER_HEADER.Type, with which KPROCESS and KTHREAD begin.

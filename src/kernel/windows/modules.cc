@@ -4,7 +4,7 @@
 
 #include <fmt/core.h>
 
-#include "kernel/windows/lists.h"
+#include "kernel/linux/containers.h"
 #include "kernel/windows/processes.h"
 #include "kernel/windows/unicode.h"
 
@@ -127,13 +127,13 @@ std::vector<UnloadedDriver> unloaded_drivers_of(const image::TriageDump& dump) {
 Result<std::vector<LoadedModule>> Modules::drivers() const {
   ENGRAM_TRY(const auto head, kernel_.module_head());
   const Reader& reader = kernel_.reader();
-  if (const auto first = load_pointer(reader.space(), head); !first)
+  if (const auto first = reader.space().load_pointer(head); !first)
     return fail("drivers: PsLoadedModuleList: {}", paging::to_string(first.error()));
   const auto structures = kernel_.structures();
   const EntryLayout& at = kernel_.is_64_bit() ? entry64() : entry32();
   const auto& count_at = kernel_.is_64_bit() ? kLoadCount : kLoadCount32;
   std::vector<LoadedModule> modules;
-  for (const VirtAddr entry : walk_links(reader, head, 0, "PsLoadedModuleList", kMostModules)) {
+  for (const VirtAddr entry : walk_list(reader, head, 0, "PsLoadedModuleList", kMostModules)) {
     auto module = read_module(reader, entry, at);
     module.is_wow64 = false;
     module.load_count = reader.get(entry, count_at);
@@ -154,8 +154,8 @@ std::vector<LoadedModule> Modules::of(VirtAddr process) const {
   const bool is_64_bit = kernel_.is_64_bit();
   if (const auto ldr = reader.follow(*peb, is_64_bit ? kLdr : kLdr32)) {
     for (const VirtAddr entry :
-         walk_links(reader, *ldr + (is_64_bit ? kInLoadOrder : kInLoadOrder32), 0,
-                    "PEB_LDR_DATA.InLoadOrderModuleList", kMostModules)) {
+         walk_list(reader, *ldr + (is_64_bit ? kInLoadOrder : kInLoadOrder32), 0,
+                   "PEB_LDR_DATA.InLoadOrderModuleList", kMostModules)) {
       modules.push_back(read_module(reader, entry, is_64_bit ? entry64() : entry32()));
       modules.back().is_wow64 = false;
       modules.back().timestamp = reader.get(entry, is_64_bit ? kUserTimestamp : kUserTimestamp32);
@@ -163,8 +163,8 @@ std::vector<LoadedModule> Modules::of(VirtAddr process) const {
   }
   const auto peb32 = processes.peb32(process);
   if (const auto ldr = peb32 ? reader.follow(*peb32, kLdr32) : std::nullopt) {
-    for (const VirtAddr entry : walk_list32(reader, *ldr + kInLoadOrder32, 0,
-                                            "PEB_LDR_DATA32.InLoadOrderModuleList", kMostModules)) {
+    for (const VirtAddr entry : walk_list(reader.narrow(), *ldr + kInLoadOrder32, 0,
+                                          "PEB_LDR_DATA32.InLoadOrderModuleList", kMostModules)) {
       modules.push_back(read_module(reader, entry, entry32()));
     }
   }
@@ -179,7 +179,7 @@ Result<std::vector<UnloadedDriver>> Modules::unloaded() const {
     return fail("unloaded_drivers: KDBG, which says where they are, was not found");
   }
   const Reader& reader = kernel_.reader();
-  const auto table = load_pointer(reader.space(), *variable);
+  const auto table = reader.space().load_pointer(*variable);
   if (!table) {
     return fail("unloaded_drivers: MmUnloadedDrivers: {}", paging::to_string(table.error()));
   }

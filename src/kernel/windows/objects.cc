@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "kernel/windows/lists.h"
+#include "kernel/linux/containers.h"
 #include "kernel/windows/processes.h"
 #include "kernel/windows/threads.h"
 #include "kernel/windows/unicode.h"
@@ -23,7 +23,6 @@ struct ObjectOffsets {
   std::uint64_t type_name;
   Field<std::uint8_t> index;
   Field<VirtAddr> device;
-  std::uint64_t file_name;
   Field<VirtAddr> key_control_block;
   Field<std::uint16_t> key_name_length;
   std::uint64_t key_name;
@@ -46,7 +45,6 @@ const ObjectOffsets& offsets_of(bool is_64_bit) {
                                   0x10,
                                   {"OBJECT_TYPE.Index", 0x28},
                                   {"FILE_OBJECT.DeviceObject", 0x8},
-                                  0x58,
                                   {"CM_KEY_BODY.KeyControlBlock", 0x8},
                                   {"CM_NAME_CONTROL_BLOCK.NameLength", 0x18},
                                   0x1A};
@@ -58,7 +56,6 @@ const ObjectOffsets& offsets_of(bool is_64_bit) {
                                     0x8,
                                     {"OBJECT_TYPE.Index", 0x14},
                                     {"FILE_OBJECT.DeviceObject", 0x4, 4},
-                                    0x30,
                                     {"CM_KEY_BODY.KeyControlBlock", 0x4, 4},
                                     {"CM_NAME_CONTROL_BLOCK.NameLength", 0xC},
                                     0xE};
@@ -106,8 +103,8 @@ void Objects::take_type(VirtAddr type) {
 void Objects::find_types() {
   if (const auto table = kernel_.symbol("ObTypeIndexTable")) {
     for (unsigned index = kFirstType; index < kTypes; ++index) {
-      const auto type = pointer_at(reader_, *table + index * pointer_size(kernel_.space().mode()),
-                                   "ObTypeIndexTable");
+      const auto type = reader_.pointer_at(*table + index * pointer_size(kernel_.space().mode()),
+                                           "ObTypeIndexTable");
       if (!type || !*type) break;
       take_type(*type);
     }
@@ -117,7 +114,7 @@ void Objects::find_types() {
   const auto& block = kernel_.debugger_data();
   const auto variable = block ? block->pointer(DebuggerData::kObpTypeObjectType) : std::nullopt;
   const auto type_of_types =
-      variable ? pointer_at(reader_, *variable, "ObpTypeObjectType") : std::nullopt;
+      variable ? reader_.pointer_at(*variable, "ObpTypeObjectType") : std::nullopt;
   if (!type_of_types || !*type_of_types) {
     reader_.diagnostics().add(Level::warning, "objects",
                               "types of objects are not known: neither symbols nor KDBG say where "
@@ -126,7 +123,7 @@ void Objects::find_types() {
   }
   // OBJECT_TYPE.TypeList leads through the OBJECT_HEADER_CREATOR_INFO of each object of the type.
   for (const VirtAddr info :
-       walk_links(reader_, *type_of_types, 0, "OBJECT_TYPE.TypeList", kTypes)) {
+       walk_list(reader_, *type_of_types, 0, "OBJECT_TYPE.TypeList", kTypes)) {
     take_type(info + offsets_.creator_info_size +
               object_header_size(pointer_size(kernel_.space().mode())));
   }
@@ -205,7 +202,7 @@ std::optional<std::string> Objects::path_of(VirtAddr object) const {
     if (!name || name->empty()) return std::nullopt;  // of it, or of a directory above it
     if (*name == "\\") return parts.empty() ? "\\" : joined(parts);  // the root
     parts.push_back(std::move(*name));
-    const auto directory = pointer_at(reader_, *info, "OBJECT_HEADER_NAME_INFO.Directory");
+    const auto directory = reader_.pointer_at(*info, "OBJECT_HEADER_NAME_INFO.Directory");
     if (!directory) return std::nullopt;
     if (!*directory) break;
     object = *directory;
@@ -219,8 +216,8 @@ std::optional<std::string> Objects::path_of(VirtAddr object) const {
 
 std::optional<std::string> Objects::file_name(VirtAddr file) const {
   const auto device = reader_.get(file, offsets_.device);
-  const auto name =
-      unicode_string(reader_, file + offsets_.file_name, "FILE_OBJECT.FileName", is_64_bit());
+  const auto name = unicode_string(reader_, file + file_name_offset(reader_.pointer_size()),
+                                   "FILE_OBJECT.FileName", is_64_bit());
   if (!device || !name) return std::nullopt;
   if (!*device) return name->empty() ? std::nullopt : name;
   const auto volume = path_of(*device);

@@ -18,6 +18,11 @@ namespace engram::kernel::windows {
   return pointer_size == sizeof(std::uint64_t) ? 0x30 : 0x18;
 }
 
+/// FILE_OBJECT.FileName, the same in all public symbols since Windows 7.
+[[nodiscard]] constexpr std::uint64_t file_name_offset(std::uint64_t pointer_size) {
+  return pointer_size == sizeof(std::uint64_t) ? 0x58 : 0x30;
+}
+
 struct ObjectOffsets;  // objects.cc
 
 /// An OBJECT_TYPE.

@@ -4,7 +4,7 @@
 
 #include <fmt/core.h>
 
-#include "kernel/windows/lists.h"
+#include "kernel/linux/containers.h"
 #include "kernel/windows/unicode.h"
 
 namespace engram::kernel::windows {
@@ -60,8 +60,7 @@ Result<std::vector<VirtAddr>> walk_processes(WindowsKernel& kernel) {
     return std::vector{*small->process};
   }
   ENGRAM_TRY(const auto head, kernel.process_head());
-  return walk_links(kernel.reader(), head, at->process_links, "PsActiveProcessHead",
-                    kMostProcesses);
+  return walk_list(kernel.reader(), head, at->process_links, "PsActiveProcessHead", kMostProcesses);
 }
 
 }  // namespace

@@ -6,8 +6,6 @@
 
 #include <algorithm>
 
-#include "kernel/windows/lists.h"
-
 namespace engram::kernel::windows {
 namespace {
 
@@ -99,7 +97,7 @@ Result<std::vector<ProcessorState>> Processors::states() const {
   const bool has_all = table && structures && !kernel_.small_dump();
   for (std::uint32_t cpu = 0; has_all && cpu < std::min(declared, kMostProcessors); ++cpu) {
     const auto prcb =
-        pointer_at(reader, *table + cpu * pointer_size(kernel_.space().mode()), "KiProcessorBlock");
+        reader.pointer_at(*table + cpu * pointer_size(kernel_.space().mode()), "KiProcessorBlock");
     if (!prcb || !*prcb) break;
     add_processor(reader, **structures, cpu, *prcb, states);
   }

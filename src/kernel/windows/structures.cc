@@ -20,7 +20,7 @@ namespace {
 /// no place is like that, so lines that differ by a few bytes are told apart.
 bool is_thread(const paging::AddressSpace& space, VirtAddr at) {
   constexpr std::uint64_t kWaitList = 8;
-  const auto waiters = load_pointer(space, at + kWaitList);
+  const auto waiters = space.load_pointer(at + kWaitList);
   return space.load<std::uint8_t>(at) == kThreadType && waiters &&
          is_kernel_address(waiters->value, pointer_size(space.mode()));
 }
@@ -28,13 +28,13 @@ bool is_thread(const paging::AddressSpace& space, VirtAddr at) {
 /// Whether the first thread of the first process is one, and says that it is one of System's.
 bool is_thread_of_system(const paging::AddressSpace& space, VirtAddr head, const Structures& with,
                          const ThreadFamily& family) {
-  const auto first = load_pointer(space, head);
+  const auto first = space.load_pointer(head);
   if (!first) return false;
   const VirtAddr list = *first - with.process_links + with.thread_list;
-  const auto links = load_pointer(space, list);
+  const auto links = space.load_pointer(list);
   if (!links || *links == list) return false;
   const VirtAddr thread = *links - family.links;
-  const auto id = load_pointer(space, thread + family.id);
+  const auto id = space.load_pointer(thread + family.id);
   return id && id->value == kSystemId && is_thread(space, thread);
 }
 
@@ -147,11 +147,11 @@ Result<Structures> find_structures_of(Bytes process, Bytes thread, std::uint32_t
 }
 
 bool is_system_first(const paging::AddressSpace& space, VirtAddr head, const Structures& with) {
-  const auto first = load_pointer(space, head);
+  const auto first = space.load_pointer(head);
   if (!first) return false;
   const VirtAddr process = *first - with.process_links;
   const auto type = space.load<std::uint8_t>(process);
-  const auto id = load_pointer(space, process + *with.process_id.offset);
+  const auto id = space.load_pointer(process + *with.process_id.offset);
   const auto name = space.load_text(process + *with.image_name.offset, with.image_name.size);
   return type == kProcessType && id && id->value == kSystemId && name == "System";
 }
@@ -178,7 +178,7 @@ Result<Structures> find_structures(const paging::AddressSpace& space, Diagnostic
     found.source = fmt::format("table: offsets of build {} ({})", family->build, why);
     diagnostics.add(Level::info, "windows",
                     fmt::format("structures: {}; System is the EPROCESS at {:#x}", found.source,
-                                load_pointer(space, process_head).value_or(VirtAddr(0)).value -
+                                space.load_pointer(process_head).value_or(VirtAddr(0)).value -
                                     found.process_links));
     return found;
   }

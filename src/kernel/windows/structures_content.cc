@@ -55,8 +55,8 @@ std::vector<VirtAddr> nodes_of(const paging::AddressSpace& space, VirtAddr head,
   std::unordered_set<std::uint64_t> seen{head.value};
   VirtAddr at = head;
   for (;;) {
-    const auto next = load_pointer(space, at);
-    const auto back = next ? load_pointer(space, *next + pointer_size(space.mode())) : next;
+    const auto next = space.load_pointer(at);
+    const auto back = next ? space.load_pointer(*next + pointer_size(space.mode())) : next;
     if (!back || *back != at) return {};
     if (*next == head) return nodes;
     if (nodes.size() == most || !seen.insert(next->value).second) return {};
@@ -156,7 +156,7 @@ std::optional<std::uint64_t> Finder::find_links(VirtAddr head,
   for (std::uint64_t links = root_at_ + word_; links + 2 * word_ <= size_; links += word_) {
     const bool all = std::all_of(nodes.begin(), nodes.end(), [&](VirtAddr node) {
       const auto type = space_.load<std::uint8_t>(node - links);
-      const auto root = type == kProcessType ? load_pointer(space_, node - links + root_at_)
+      const auto root = type == kProcessType ? space_.load_pointer(node - links + root_at_)
                                              : Result<VirtAddr, paging::Fault>(VirtAddr(0));
       return root && maps_kernel(root->value, head);
     });
@@ -217,7 +217,7 @@ std::optional<std::uint64_t> Finder::thread_links(std::uint64_t list) {
     const bool fits = std::all_of(nodes.begin(), nodes.end(), [&](const auto& node) {
       const VirtAddr thread = node.first - links;
       return spend(1) && space_.load<std::uint8_t>(thread) == kThreadType &&
-             load_pointer(space_, thread + *owner) == node.second;
+             space_.load_pointer(thread + *owner) == node.second;
     });
     if (!fits) continue;
     if (only) return std::nullopt;

@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "kernel/windows/lists.h"
+#include "kernel/linux/containers.h"
 
 namespace engram::kernel::windows {
 namespace {
@@ -31,8 +31,8 @@ std::vector<Thread> Threads::of(VirtAddr process) const {
     return threads;
   }
   if (!at_.thread_links) return threads;
-  for (const VirtAddr thread : walk_links(reader_, process + at_.thread_list, *at_.thread_links,
-                                          "EPROCESS.ThreadListHead", kMostThreads)) {
+  for (const VirtAddr thread : walk_list(reader_, process + at_.thread_list, *at_.thread_links,
+                                         "EPROCESS.ThreadListHead", kMostThreads)) {
     threads.push_back({thread, process});
   }
   return threads;

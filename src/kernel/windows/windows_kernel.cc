@@ -174,7 +174,7 @@ void WindowsKernel::find_structures(Diagnostics& diagnostics, const types::Symbo
 
 /// The kernel half is the same under each root, and System has no other half.
 void WindowsKernel::take_root_of_system(VirtAddr process_head) {
-  const auto first = windows::load_pointer(space_, process_head);
+  const auto first = space_.load_pointer(process_head);
   const VirtAddr system = first.value_or(VirtAddr(0)) - structures_->process_links;
   const auto root = reader_.get(system, structures_->root);
   if (!root) return;

@@ -59,8 +59,8 @@ std::optional<ProgramImage> search_kernel(const AddressSpace& space) {
 /// The first driver in the list that the crash header names is the kernel itself.
 std::optional<ProgramImage> listed_kernel(const AddressSpace& space, VirtAddr list) {
   constexpr std::uint64_t kDllBase = 6;  // pointers stand before it
-  const auto first = load_pointer(space, list);
-  const auto base = first ? load_pointer(space, *first + kDllBase * pointer_size(space.mode()))
+  const auto first = space.load_pointer(list);
+  const auto base = first ? space.load_pointer(*first + kDllBase * pointer_size(space.mode()))
                           : Result<VirtAddr, paging::Fault>(VirtAddr(0));
   if (!base || !*base) return std::nullopt;
   auto image = read_program_image(space, *base);
@@ -197,15 +197,6 @@ std::uint16_t machine_of(Architecture architecture) {
       break;
   }
   return image::kMachineAmd64;
-}
-
-Result<VirtAddr, paging::Fault> load_pointer(const AddressSpace& space, VirtAddr at) {
-  if (pointer_size(space.mode()) == 4) {
-    ENGRAM_TRY(const auto value, space.load<std::uint32_t>(at));
-    return VirtAddr(value);
-  }
-  ENGRAM_TRY(const auto value, space.load<std::uint64_t>(at));
-  return VirtAddr(value);
 }
 
 std::optional<SharedData> read_shared_data(const AddressSpace& space) {

@@ -26,9 +26,6 @@ namespace engram::kernel::windows {
 [[nodiscard]] constexpr std::uint64_t pointer_size(const paging::Mode& mode) {
   return pointer_size(mode.architecture);
 }
-/// A pointer of the machine's width.
-[[nodiscard]] Result<VirtAddr, paging::Fault> load_pointer(const paging::AddressSpace& space,
-                                                           VirtAddr at);
 
 /// KUSER_SHARED_DATA: a page that each process sees, at the same address since Windows NT.
 struct SharedData {
