@@ -4,7 +4,8 @@
 import struct
 
 import dump
-from guest import Guest
+import generate
+from guest import Guest, unix_time
 from program import QUERIES, Failed, Image, compare
 
 
@@ -60,6 +61,8 @@ def structures(engram, folder):
         raise Failed(f"a name that is not there: {rows[2]}")
 
     handle_tables(engram, folder)
+    empty_lists(engram, folder)
+    far_times(engram, folder)
 
     def no_debugger_data(guest):
         guest.kernel.write(guest.debugger_data, bytes(guest.layout.kdbg_size))
@@ -75,6 +78,61 @@ def structures(engram, folder):
         raise Failed(f"without a list of processes: {text}")
     if len(image.query("SELECT * FROM drivers")) != 6:
         raise Failed("without a list of processes there are no drivers")
+
+
+def empty_lists(engram, folder):
+    """A head of a list that is zeros, as of a page that was dumped so, is said to be none: 64 bits, 32, and 32 in 64."""
+    def threads(guest):
+        for process in guest.truth["processes"][1:]:
+            yield guest.kernel, int(process["virtual_address"], 16) + guest.layout.threads
+
+    def loaded(peb, peb_ldr, list_at):
+        def heads(guest):
+            space = guest.spaces[3]
+            ldr, = struct.unpack(word_of(peb_ldr), space.read(peb(guest) + peb_ldr, 4 if peb_ldr == 0xC else 8))
+            yield space, ldr + list_at
+        return heads
+
+    def word_of(peb_ldr):
+        return "<I" if peb_ldr == 0xC else "<Q"
+
+    def peb32(guest):
+        return word(guest, word(guest, guest.processes[3] + guest.layout.wow64))
+
+    cases = (("drivers", lambda guest: [(guest.kernel, guest.module_list)], (19041, "x86-19041"), lambda row: False),
+             ("threads", threads, (19041, "x86-19041"), lambda row: row["pid"] == 4),
+             ("process_modules", loaded(lambda guest: int(guest.truth["processes"][3]["peb"], 16), 0x18, 0x10), (19041,),
+              lambda row: row["pid"] != 40 or row["wow64"]),
+             ("process_modules", loaded(peb32, 0xC, 0xC), (19041,), lambda row: not row["wow64"]))
+    for table, heads, machines, is_left in cases:
+        for build in machines:
+            guest = generate.machine(build)
+            for space, head in heads(guest):
+                space.write(head, bytes(2 * guest.WIDTH))
+            path = folder / "empty.raw"
+            with path.open("wb") as file:
+                dump.write_raw(guest, file)
+            image = Image(engram, path)
+            compare(f"{table} of {build}", image.query(QUERIES[table]), [row for row in guest.truth[table] if is_left(row)])
+            said = image.messages(QUERIES[table])
+            if not any("ends in NULL after 0 objects" in text for text in said):
+                raise Failed(f"{table} of {build}: nothing is said of an empty list: {said}")
+
+
+def far_times(engram, folder):
+    """Times whose nanoseconds have no room in 64 bits."""
+    def far(guest):
+        word(guest, guest.processes[2] + guest.layout.create, (1 << 64) - 1)
+    guest, image = changed(engram, folder, far)
+    row, = image.query(f"SELECT start_boottime, create_time FROM tasks WHERE virtual_address = {guest.processes[2]:#x}")
+    compare("a process of the future", [row], [{"start_boottime": None, "create_time": unix_time((1 << 64) - 1)}])
+    data = bytearray(image.path.read_bytes())
+    for system_time, times in (((1 << 64) - 1, {"boot_time": None, "boot_time_ns": None}),
+                               ((1 << 63) - 1, {"boot_time": unix_time((1 << 63) - 1), "boot_time_ns": None})):
+        struct.pack_into("<Q", data, 0xFA8, system_time)
+        struct.pack_into("<Q", data, 0x1030, 0)  # it has just begun
+        image.path.write_bytes(data)
+        compare("a boot of the future", image.query("SELECT boot_time, boot_time_ns FROM boot_time"), [times])
 
 
 def handle_tables(engram, folder):

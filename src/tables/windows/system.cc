@@ -2,6 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fmt/core.h>
 
+#include <limits>
+
 #include "kernel/windows/windows_kernel.h"
 #include "tables/table.h"
 
@@ -25,8 +27,9 @@ Value version(WindowsKernel* const& kernel, Session&) {
 /// Unix time in units of 100 ns.
 std::optional<std::int64_t> boot_ticks(WindowsKernel* const& kernel) {
   constexpr std::uint64_t kTicksTo1970 = 116'444'736'000'000'000;
+  constexpr std::uint64_t kLatest = std::numeric_limits<std::int64_t>::max();
   const auto boot = kernel->boot_time();
-  if (!boot || *boot < kTicksTo1970) return std::nullopt;
+  if (!boot || *boot < kTicksTo1970 || *boot - kTicksTo1970 > kLatest) return std::nullopt;
   return static_cast<std::int64_t>(*boot - kTicksTo1970);
 }
 
@@ -57,6 +60,7 @@ const Table& windows_os_version_table() {
 
 const Table& windows_boot_time_table() {
   constexpr std::int64_t kTicksPerSecond = 10'000'000, kNanosecondsPerTick = 100;
+  constexpr std::int64_t kLatest = std::numeric_limits<std::int64_t>::max() / kNanosecondsPerTick;
   static const DataTable<WindowsKernel*> table(
       "boot_time", "from the times in the crash header, else from KUSER_SHARED_DATA; one row.", 1,
       {
@@ -65,10 +69,10 @@ const Table& windows_boot_time_table() {
              const auto ticks = boot_ticks(kernel);
              return ticks ? cell(*ticks / kTicksPerSecond) : Value{Null{}};
            }},
-          {{"boot_time_ns", Type::integer, "The same in nanoseconds."},
+          {{"boot_time_ns", Type::integer, "The same in nanoseconds; NULL after 2262."},
            [](WindowsKernel* const& kernel, Session&) {
              const auto ticks = boot_ticks(kernel);
-             return ticks ? cell(*ticks * kNanosecondsPerTick) : Value{Null{}};
+             return ticks && *ticks <= kLatest ? cell(*ticks * kNanosecondsPerTick) : Value{Null{}};
            }},
       },
       open);

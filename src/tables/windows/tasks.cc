@@ -1,5 +1,7 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
+#include <limits>
+
 #include "kernel/linux/process_strings.h"
 #include "kernel/windows/threads.h"
 #include "tables/windows/process_rows.h"
@@ -28,8 +30,10 @@ Value start_boottime(const VirtAddr& process, Session& session) {
   constexpr std::uint64_t kNanosecondsPerTick = 100;
   const auto boot = windows_kernel_of(session).boot_time();
   const auto created = processes_of(session).create_time(process);
+  constexpr std::uint64_t kLatest = std::numeric_limits<std::int64_t>::max();
   if (!boot || !created || *created < *boot) return Null{};
-  return cell((*created - *boot) * kNanosecondsPerTick);
+  const std::uint64_t ticks = *created - *boot;
+  return ticks <= kLatest / kNanosecondsPerTick ? cell(ticks * kNanosecondsPerTick) : Null{};
 }
 
 Value environment(const VirtAddr& process, Session& session) {
