@@ -27,7 +27,7 @@ def runs_of(frames):
 def header(guest, kind, size, registers=True):
     data = bytearray(b"PAGE" * (HEADER // 4))
     put = lambda offset, layout, *values: struct.pack_into("<" + layout, data, offset, *values)
-    process = next(p for p in guest.truth["processes"] if p["pid"] == 4)
+    process = guest.truth["processes"][0]
     put(0x04, "4sII", b"DU64", 15, guest.layout.number)
     put(0x10, "QQQQ", int(process["page_table"], 16) | 2, guest.pfn_database, guest.module_list, guest.process_list)
     put(0x30, "IIII", guest.MACHINE, 2, BUGCHECK, 0)

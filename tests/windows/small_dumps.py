@@ -98,8 +98,35 @@ def with_symbols(engram, folder):
         raise Failed("no drivers with a file of another kernel")
 
 
+def make_idle(guest):
+    """The process and the thread that ran become Idle and one of its threads."""
+    layout, process, thread = guest.layout, guest.truth["processes"][0], guest.truth["threads"][0]
+    at = int(process["virtual_address"], 16)
+    guest.kernel.write_all(at + layout.pid, "Q", 0)
+    guest.kernel.write_all(at + layout.name, "15s", b"Idle")
+    guest.kernel.write_all(int(thread["virtual_address"], 16) + layout.cid, "QQ", 0, 0)
+    process.update(pid=0, name="Idle")
+    thread.update(pid=0, tid=0)
+
+
+def idle(engram, folder):
+    """What ran when the machine had nothing to do has the number 0, as most of memory has."""
+    for build in (7601, 9200, 10240, 14393, 17763, 19041, 26100):
+        guest = Guest(build)
+        make_idle(guest)
+        check_ran(engram, folder / "idle.dmp", guest)
+    guest = Guest(30123)
+    make_idle(guest)
+    (folder / "idle.dmp").write_bytes(dump.Small(guest, 0).data)
+    if "belong together" not in (text := Image(engram, folder / "idle.dmp").error("SELECT * FROM processes")):
+        raise Failed(f"Idle of a build that is not known: {text}")
+    (folder / "idle.pdb").write_bytes(symbols.pdb(guest.layout))
+    check_ran(engram, folder / "idle.dmp", guest, "--symbols", str(folder / "idle.pdb"))
+
+
 def triage(engram, folder):
     with_symbols(engram, folder)
+    idle(engram, folder)
     path = folder / "small.dmp"
     for build in (7601, 26100):
         check_small(engram, path, build, 0)

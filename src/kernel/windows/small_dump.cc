@@ -66,7 +66,8 @@ Result<Structures> structures_from(const types::SymbolFile& symbols, const image
                   fmt::format("{}: not compared with the kernel, whose GUID is not in the image",
                               symbols.path));
   auto found = read_structures(symbols, diagnostics, Architecture::x86_64, build);
-  if (found && !belong_together(dump.process, dump.thread, *found)) {
+  if (found && !belong_together(dump.process, dump.thread, *found) &&
+      !are_idle(dump.process, dump.thread, *found)) {
     return fail(
         "windows: by {}, the process and the thread of the small (triage) dump do not belong "
         "together",

@@ -115,7 +115,18 @@ bool belong_together(Bytes process, Bytes thread, const Structures& with) {
   const auto owner = load<std::uint64_t>(thread, *with.thread_process_id.offset);
   const auto number = load<std::uint64_t>(thread, *with.thread_id.offset);
   return id && owner && number && *id == *owner && *id % 4 == 0 && *number % 4 == 0 &&
-         *id < kMostIds && *number < kMostIds && *number != 0;
+         *id < kMostIds && *number < kMostIds && *id != 0 && *number != 0;
+}
+
+bool are_idle(Bytes process, Bytes thread, const Structures& with) {
+  if (!with.process_id || !with.thread_process_id || !with.thread_id || !with.image_name)
+    return false;
+  const auto is_zero = [](std::optional<std::uint64_t> value) { return value == 0U; };
+  const auto name = slice(process, *with.image_name.offset, with.image_name.size);
+  return name && text_until_nul(*name) == "Idle" &&
+         is_zero(load<std::uint64_t>(process, *with.process_id.offset)) &&
+         is_zero(load<std::uint64_t>(thread, *with.thread_process_id.offset)) &&
+         is_zero(load<std::uint64_t>(thread, *with.thread_id.offset));
 }
 
 Result<Structures> find_structures_of(Bytes process, Bytes thread, std::uint32_t build,
@@ -125,20 +136,27 @@ Result<Structures> find_structures_of(Bytes process, Bytes thread, std::uint32_t
                 process.empty() ? "process" : "thread");
   }
   const Known known = known_for(Architecture::x86_64);  // that of all small dumps that are read
+  const auto lines = candidates(known.processes, build, &debugger_data);
+  const auto find = [&](const Candidate& line, bool is_idle) -> std::optional<Structures> {
+    Structures found;
+    set_process(found, known, *line.family, &debugger_data);
+    const std::uint32_t like = build != 0 ? build : line.family->build;
+    set_others(found, known, like, &debugger_data);
+    found.source = fmt::format("table: offsets of build {} ({})", line.family->build, line.why);
+    for (const auto* threads : likely_threads(known.threads, like)) {
+      set_thread(found, known, *threads);
+      if (is_idle) return are_idle(process, thread, found) ? std::optional(found) : std::nullopt;
+      if (belong_together(process, thread, found)) return found;
+    }
+    return std::nullopt;
+  };
   if (load<std::uint8_t>(process, 0) == kProcessType &&
       load<std::uint8_t>(thread, 0) == kThreadType) {
-    for (const auto& [family, why] : candidates(known.processes, build, &debugger_data)) {
-      Structures found;
-      set_process(found, known, *family, &debugger_data);
-      const std::uint32_t like = build != 0 ? build : family->build;
-      set_others(found, known, like, &debugger_data);
-      for (const auto* threads : likely_threads(known.threads, like)) {
-        set_thread(found, known, *threads);
-        if (!belong_together(process, thread, found)) continue;
-        found.source = fmt::format("table: offsets of build {} ({})", family->build, why);
-        return found;
-      }
+    for (const auto& line : lines) {
+      if (auto found = find(line, false)) return std::move(*found);
     }
+    // The numbers of Idle are 0, as is much else: only the likeliest lines can say that it is.
+    if (auto found = find(lines.front(), true)) return std::move(*found);
   }
   return fail(
       "windows: under none of the {} known layouts of EPROCESS do the process and the thread of "

@@ -86,7 +86,8 @@ Result<Structures> find_structures(const paging::AddressSpace& space, Diagnostic
                                    const DebuggerData* debugger_data);
 
 /// The same for a small dump, which has one process and one thread of it: the first offsets under
-/// which they belong together. Errors: there are none, or the dump lacks one of the two.
+/// which they belong together, or else the likeliest if under those they are Idle. Errors: there
+/// are none, or the dump lacks one of the two.
 Result<Structures> find_structures_of(Bytes process, Bytes thread, std::uint32_t build,
                                       const DebuggerData& debugger_data);
 
@@ -102,8 +103,12 @@ Result<Structures> read_structures(const types::SymbolFile& symbols, Diagnostics
                                    Architecture architecture, std::uint32_t build);
 
 /// Whether the thread says that it is one of this process, both of x86-64; their numbers are
-/// multiples of 4. Empty bytes belong to nothing.
+/// multiples of 4, and not 0. Empty bytes belong to nothing.
 [[nodiscard]] bool belong_together(Bytes process, Bytes thread, const Structures& with);
+
+/// Whether they are Idle, which has the number 0, and one of its threads, which have it, too. Zeros
+/// are everywhere, so this proves no more of ETHREAD than that it is not another thread's.
+[[nodiscard]] bool are_idle(Bytes process, Bytes thread, const Structures& with);
 
 /// Those that can be told from what all processes on the list hold, and what KDBG names; a
 /// diagnostics row for each member that is not known. Errors: the list is too short or damaged, or
