@@ -65,6 +65,11 @@ BETWEEN = {number: _build(number, **{key: value for key, value in vars(BUILDS[ba
            for number, base, other in (
     (7600, 7601, {"process_size": 0x4D0, "thread_size": 0x498, "cid": 0x3B0, "thread_links": 0x420, "start": 0x388,
                   "win32_start": 0x410, "thread_create": 0x360, "prcb_context": 0x4BD8, "user_root": 0}),
+    (9200, 17763, {**_10240, "version": (6, 2), "kdbg_size": 0x360, "process_size": 0x660, "pid": 0x2E0, "links": 0x2E8,
+                   "create": 0x2D0, "exit": 0x610, "parent": 0x3D0, "peb": 0x3E8, "wow64": 0x418, "wow64_direct": True,
+                   "name": 0x438, "threads": 0x470, "vads": 0x590, "handles": 0x408, "token": 0x348, "section_base": 0x3B0,
+                   "prcb_context": 0x5968, "thread_size": 0x4D0, "cid": 0x398, "thread_links": 0x400, "start": 0x370,
+                   "win32_start": 0x3F0, "thread_create": 0x348, "key": (0x48, 0x50)}),
     (10240, 17763, {**_10240, **_THREAD_10240, "process_size": 0x798, "exit": 0x670, "name": 0x448, "threads": 0x480,
                     "vads": 0x608, "wow64_direct": True, "key": (0x48, 0x50)}),
     (10586, 17763, {**_10240, **_THREAD_10240, "process_size": 0x788, "exit": 0x678, "vads": 0x610, "key": (0x48, 0x50)}),
@@ -98,6 +103,12 @@ X86_BUILDS = {build.number: build for build in (
            processor_state=0x18, context_frame=0, prcb_context=0x4168, version=(10, 0), driver_time=0x58,
            vad_flags=(4, 7, 20), vad_flags_at=0x1C, vad_file=(0x2C, 0x20), table_code=0x8, key=(0x24, 0x28), **_X86_KTHREAD),
 )}
+X86_BUILDS[9200] = types.SimpleNamespace(**{  # win8_sp0_x86_vtypes.py
+    **vars(X86_BUILDS[19041]), "number": 9200, "version": (6, 2), "kdbg_size": 0x360, "driver_time": None,
+    "process_size": 0x2E8, "pid": 0xB4, "links": 0xB8, "create": 0xA8, "exit": 0x2B8, "parent": 0x134, "peb": 0x140,
+    "name": 0x170, "threads": 0x194, "vads": 0x274, "handles": 0x150, "token": 0xEC, "section_base": 0x120,
+    "thread_size": 0x2C8, "cid": 0x214, "thread_links": 0x24C, "start": 0x200, "win32_start": 0x244, "thread_create": 0x1E8,
+    "prcb_context": 0x4028, "vad_flags": (0, 3, 15), "vad_flags_at": 0x18, "vad_file": (0x2C, 0x24), "key": (0x28, 0x2C)})
 X86_BUILDS[30123] = types.SimpleNamespace(**{
     **vars(X86_BUILDS[19041]), "number": 30123, "process_size": 0x4E0, "thread_size": 0x508, "pid": 0xF4, "links": 0xF8,
     "create": 0x110, "exit": 0x3A8, "parent": 0x1A0, "peb": 0x18C, "name": 0x1D4, "threads": 0x210, "vads": 0x370,

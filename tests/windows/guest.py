@@ -10,7 +10,7 @@ from memory import ACCESSED_DIRTY, LARGE, LARGE_FRAME, NX, PAGE, PRESENT, USER, 
 NT = 0xFFFF_F805_1060_0000
 SHARED_DATA = 0xFFFF_F780_0000_0000
 USER_SHARED_DATA = 0x7FFE_0000
-POOL = 0xFFFF_A884_8000_0000
+POOL, OLD_POOL = 0xFFFF_A884_8000_0000, 0xFFFF_FA80_8000_0000
 PROCESSORS = 0xFFFF_F805_0F40_0000
 LARGE_PAGE = 0xFFFF_F805_8000_0000
 HUGE_PAGE = 0xFFFF_F806_0000_0000
@@ -69,7 +69,9 @@ class Guest:
         self.encoded = encoded
         self.physical = Physical(seed)
         self.kernel = self.SPACE(self.physical)
-        self.pool = Heap(self.kernel, POOL)
+        is_old = self.layout.number < 9600  # addresses have 44 bits
+        self.pool = Heap(self.kernel, OLD_POOL if is_old else POOL)
+        self.program, self.library = (0x7F6_0000_0000, 0x7FA_0000_0000) if is_old else (0x7FF6_0000_0000, 0x7FFA_0000_0000)
         self.withheld = set()  # frames that the dump does not have
         self.handles = 4
         self.truth = {"build": build, "processes": [], "threads": [], "drivers": [], "unloaded_drivers": [],
@@ -139,7 +141,7 @@ class Guest:
             entry = self.pool.take(0xA0)
             full, short = unicode_string(*self.pool.text(path)), unicode_string(*self.pool.text(name))
             stamp = 0x5E0A_0000 + number
-            stamp_at = 0x9C if self.layout.number >= 9600 else 0x80
+            stamp_at = 0x9C if self.layout.number >= 9200 else 0x80
             self.kernel.write_all(entry + 0x30, "QQI", base, base + 0x1000, size)
             self.kernel.write(entry + 0x48, full + short)
             self.kernel.write_all(entry + 0x68, "IH", 0x0900_4000, number + 1)
@@ -291,7 +293,7 @@ class Guest:
         self.heap = Heap(space, 0x1_0000_0000)
         space.map(USER_SHARED_DATA, PAGE, PRESENT | NX, self.shared_frame)
         peb, ldr, parameters = self.heap.take(PAGE, PAGE), self.heap.take(0x60), self.heap.take(0x400)
-        image = 0x7FF6_0000_0000 if not wow64 else 0x40_0000
+        image = self.program if not wow64 else 0x40_0000
         space.write_all(peb + 0x10, "QQQ", image, ldr, parameters)
         space.write(parameters + 0x38, unicode_string(*self.heap.text("C:\\")))
         space.write(parameters + 0x60, unicode_string(*self.heap.text(path)))
@@ -299,7 +301,7 @@ class Guest:
         environment = "=C:=C:\\\0Path=C:\\Windows\0\0".encode("utf-16-le")
         space.write_all(parameters + 0x80, "Q", self.heap.put(environment))
         modules = [(path, path.split("\\")[-1], image, 0x8000),
-                   ("C:\\Windows\\SYSTEM32\\ntdll.dll", "ntdll.dll", 0x7FFA_0000_0000, 0x1F_0000)]
+                   ("C:\\Windows\\SYSTEM32\\ntdll.dll", "ntdll.dll", self.library, 0x1F_0000)]
         nodes = []
         for full, short, base, size in modules:
             node = self.heap.take(0xA0)
@@ -344,8 +346,8 @@ class Guest:
         """A balanced tree of areas."""
         areas = [(0x1_0000_0000, 0x1_0002_0000, "PAGE_READWRITE", PRIVATE, None),
                  (0x2_0000_0000, 0x2_0001_0000, "PAGE_READONLY", MAPPED, None),
-                 (0x7FF6_0000_0000, 0x7FF6_0000_8000, "PAGE_EXECUTE_WRITECOPY", MAPPED, f"\\Windows\\p{pid}.exe"),
-                 (0x7FFA_0000_0000, 0x7FFA_001F_0000, "PAGE_EXECUTE_WRITECOPY", MAPPED,
+                 (self.program, self.program + 0x8000, "PAGE_EXECUTE_WRITECOPY", MAPPED, f"\\Windows\\p{pid}.exe"),
+                 (self.library, self.library + 0x1F_0000, "PAGE_EXECUTE_WRITECOPY", MAPPED,
                   "\\Windows\\System32\\ntdll.dll"),
                  (0x7FFE_0000, 0x7FFE_1000, "PAGE_NOACCESS", PRIVATE, None),
                  (0x3000_0000, 0x3001_0000, "PAGE_EXECUTE_READWRITE", PRIVATE, None)]
@@ -382,8 +384,10 @@ class Guest:
         type_at, protection_at, private_at = self.layout.vad_flags
         flags = number << protection_at | int(kind == PRIVATE) << private_at | (2 if file else 0) << type_at
         first, last = start // PAGE, end // PAGE - 1
-        if self.layout.number < 9600:
+        if self.layout.number < 9200:
             self.kernel.write_all(node + 0x18, "QQQ", first, last, flags)
+        elif self.layout.number < 9600:  # addresses have 44 bits; what stands behind the numbers is a lock
+            self.kernel.write_all(node + 0x18, "IIQI", first, last, 0x0101_0101, flags)
         else:
             self.kernel.write_all(node + 0x18, "IIBB", first & 0xFFFF_FFFF, last & 0xFFFF_FFFF, first >> 32, last >> 32)
             self.kernel.write_all(node + 0x30, "I", flags)

@@ -96,14 +96,16 @@ class Guest32(Processes):
                 ("\\SystemRoot\\system32\\halmacpi.dll", "hal.dll", NT + 0x40_0000, 0x37000),
                 ("\\SystemRoot\\Bj\u00f6rn\u2603.sys", "Bj\u00f6rn\u2603.sys", NT + 0x60_0000, 0x9000))):
             entry, stamp = self.pool.take(0x60), 0x4CE7_0000 + number
-            self.kernel.write_all(entry + self.layout.driver_time, "I", stamp)
+            if self.layout.driver_time:
+                self.kernel.write_all(entry + self.layout.driver_time, "I", stamp)
             self.kernel.write_all(entry + 0x18, "III", base, base + 0x1000, size)
             self.kernel.write(entry + 0x24, self.unicode_string(path) + self.unicode_string(name))
             self.kernel.write_all(entry + 0x34, "IH", 0x0900_4000, number + 1)
             nodes.append(entry)
             self.truth["drivers"].append({
                 "virtual_address": hex(entry), "name": name, "path": path, "base_address": hex(base), "size": size,
-                "entry_point": hex(base + 0x1000), "load_count": number + 1, "timestamp": stamp})
+                "entry_point": hex(base + 0x1000), "load_count": number + 1,
+                "timestamp": stamp if self.layout.driver_time else None})
         self.link(self.module_list, nodes)
         table = self.pool.take(0x18 * 50)
         for number, name in enumerate(("dump_atapi.sys", "w\u00e4g.sys")):

@@ -179,10 +179,11 @@ def write_table(guest, process, levels, entries):
 def entry(guest, header, access, attributes):
     narrow = guest.WIDTH == 4
     protect = 1 << 25 if attributes & PROTECT else 0
-    if guest.layout.number < 9600:
+    if guest.layout.number < 9200:
         low = header | attributes & (INHERIT | AUDIT) | 1
         return struct.pack("<II" if narrow else "<QIxxxx", low, access | protect)
     if narrow:
         return struct.pack("<II", header | attributes & (INHERIT | AUDIT) | 1, access | protect | 0x15 << 27)
-    low = 1 | 0x55 << 1 | attributes << 17 | (header >> 4 & (1 << 44) - 1) << 20
+    bits = 41 if guest.layout.number < 9600 else 44  # of an address without its lowest 4
+    low = 1 | 0x55 << 1 | attributes << 61 - bits | (header >> 4 & (1 << bits) - 1) << 64 - bits
     return struct.pack("<QII", low, access | 1 << 25 | 0x15 << 26, 0x1234_5678)

@@ -124,6 +124,13 @@ def symbol_files(engram, folder):
     image = Image(engram, files[1], "--symbols", str(folder / "other.pdb"))
     if len(image.query("SELECT * FROM drivers")) != 6:
         raise Failed("no drivers with a file of another kernel")
+    # A tree of which it does not say how it hangs together is not an empty one.
+    types = json.loads(symbol_files_of.isf(layout))
+    del types["user_types"]["_MMVAD_SHORT"]["fields"]["VadNode"]
+    (folder / "treeless.json").write_text(json.dumps(types), encoding="utf-8")
+    said = Image(engram, files[1], "--symbols", str(folder / "treeless.json")).error("SELECT * FROM memory_mappings")
+    if "layout of VADs is not known" not in said:
+        raise Failed(f"areas without branches: {said}")
     # What the symbols lead to need not be in the image: KDBG and the processes say it, too.
     names = Image(engram, files[1]).query("SELECT handle, type, name FROM handles")
     for symbol in ("ObHeaderCookie", "ObTypeIndexTable"):

@@ -12,11 +12,18 @@ SIMPLE = {1: 0x20, 2: 0x21, 4: 0x22, 8: 0x23}
 NAMES = {1: "unsigned char", 2: "unsigned short", 4: "unsigned long", 8: "unsigned long long"}
 
 
+def area_node(build, branches):
+    """How a MMVAD_SHORT has its place in the tree: Windows 7, 8, and 8.1 name it in three ways."""
+    if build.number < 9200:
+        return branches
+    return {"VadNode": (0, "_MM_AVL_NODE" if build.number < 9600 else "_RTL_BALANCED_NODE")}
+
+
 def narrow_structures(build):
     """As structures(), of 32-bit machines."""
-    old = build.number < 9600
+    old = build.number < 9200
     type_at, protection_at, private_at = build.vad_flags
-    node = {"LeftChild": (4, 4), "RightChild": (8, 4)} if old else {"VadNode": (0, "_RTL_BALANCED_NODE")}
+    node = area_node(build, {"LeftChild": (4, 4), "RightChild": (8, 4)})
     parent, name = build.key
     found = {
         "_LIST_ENTRY": (8, {"Flink": (0, 4), "Blink": (4, 4)}),
@@ -57,8 +64,9 @@ def narrow_structures(build):
             "GrantedAccessBits": (4, ("bits", 4, 0, 25))}),
         "_CM_KEY_CONTROL_BLOCK": (0xB0, {"ParentKcb": (parent, 4), "NameBlock": (name, 4)}),
     }
-    if old:
-        found["_MM_AVL_TABLE"] = (0x20, {"BalancedRoot": (0, ("array", 0x14))})
+    if build.number < 9600:
+        found["_MM_AVL_NODE"] = (12, {"LeftChild": (4, 4), "RightChild": (8, 4)})
+        found["_MM_AVL_TABLE"] = (0x20, {"BalancedRoot": (0, "_MM_AVL_NODE")})
     else:
         found["_KLDR_DATA_TABLE_ENTRY"] = (0x5C, {"DllBase": (0x18, 4), "TimeDateStamp": (0x58, 4)})
     return found
@@ -69,13 +77,14 @@ def structures(build):
     another structure or ("bits", bytes, first bit, bits)."""
     if hasattr(build, "vad_file"):
         return narrow_structures(build)
-    old = build.number < 9600
+    old = build.number < 9200
     type_at, protection_at, private_at = build.vad_flags
     width = 8 if old else 4
     context_size = getattr(build, "context_size", 0x4D0)
-    node = {"LeftChild": (8, 8), "RightChild": (16, 8)} if old else {"VadNode": (0, "_RTL_BALANCED_NODE")}
-    vpn = {"StartingVpn": (0x18, 8), "EndingVpn": (0x20, 8)} if old else {
-        "StartingVpn": (0x18, 4), "EndingVpn": (0x1C, 4), "StartingVpnHigh": (0x20, 1), "EndingVpnHigh": (0x21, 1)}
+    node = area_node(build, {"LeftChild": (8, 8), "RightChild": (16, 8)})
+    vpn = {"StartingVpn": (0x18, 8), "EndingVpn": (0x20, 8)} if old else {"StartingVpn": (0x18, 4), "EndingVpn": (0x1C, 4)}
+    if build.number >= 9600:
+        vpn.update({"StartingVpnHigh": (0x20, 1), "EndingVpnHigh": (0x21, 1)})
     found = {
         "_LIST_ENTRY": (16, {"Flink": (0, 8), "Blink": (8, 8)}),
         "_CLIENT_ID": (16, {"UniqueProcess": (0, 8), "UniqueThread": (8, 8)}),
@@ -85,7 +94,7 @@ def structures(build):
         "_EPROCESS": (build.process_size, {
             "Pcb": (0, "_KPROCESS"), "UniqueProcessId": (build.pid, 8), "ActiveProcessLinks": (build.links, "_LIST_ENTRY"),
             "CreateTime": (build.create, 8), "InheritedFromUniqueProcessId": (build.parent, 8), "Peb": (build.peb, 8),
-            "Wow64Process" if old else "WoW64Process": (build.wow64, 8), "ImageFileName": (build.name, ("array", 15)),
+            "Wow64Process" if build.number < 10586 else "WoW64Process": (build.wow64, 8), "ImageFileName": (build.name, ("array", 15)),
             "ThreadListHead": (build.threads, "_LIST_ENTRY"), "VadRoot": (build.vads, 8),
             "ObjectTable": (build.handles, 8), "Token": (build.token, "_EX_FAST_REF"),
             "SectionBaseAddress": (build.section_base, 8), **({"ExitTime": (build.exit, 8)} if build.exit else {})}),
@@ -108,16 +117,20 @@ def structures(build):
         "_MMVAD_FLAGS": (width, {"VadType": (0, ("bits", width, type_at, 3)), "Protection": (0, ("bits", width, protection_at, 5)),
                                  "PrivateMemory": (0, ("bits", width, private_at, 1))}),
         "_MMVAD_SHORT::<unnamed-tag>": (width, {"LongFlags": (0, width), "VadFlags": (0, "_MMVAD_FLAGS")}),
-        "_MMVAD_SHORT": (0x40, {**node, **vpn, "u": (0x28 if old else 0x30, "_MMVAD_SHORT::<unnamed-tag>")}),
+        "_MMVAD_SHORT": (0x40, {**node, **vpn, "u": (0x28 if build.number < 9600 else 0x30, "_MMVAD_SHORT::<unnamed-tag>")}),
     }
+    found["_MMVAD"] = (0x80, {"Subsection": (0x48, 8)})
+    found["_CONTROL_AREA"] = (0x80, {"FilePointer": (0x40, "_EX_FAST_REF")})
     found["_HANDLE_TABLE"] = (0x80, {"TableCode": (build.table_code, 8)})
+    first = 23 if build.number < 9600 else 20
     found["_HANDLE_TABLE_ENTRY"] = (16, {"Object": (0, 8), "GrantedAccess": (8, 4)} if old else {
-        "Attributes": (0, ("bits", 8, 17, 3)), "ObjectPointerBits": (0, ("bits", 8, 20, 44)),
+        "Attributes": (0, ("bits", 8, first - 3, 3)), "ObjectPointerBits": (0, ("bits", 8, first, 64 - first)),
         "GrantedAccessBits": (8, ("bits", 4, 0, 25))})
     parent, name = build.key
     found["_CM_KEY_CONTROL_BLOCK"] = (0x138, {"ParentKcb": (parent, 8), "NameBlock": (name, 8)})
-    if old:
-        found["_MM_AVL_TABLE"] = (0x40, {"BalancedRoot": (0, ("array", 0x28))})
+    if build.number < 9600:
+        found["_MM_AVL_NODE"] = (24, {"LeftChild": (8, 8), "RightChild": (16, 8)})
+        found["_MM_AVL_TABLE"] = (0x40, {"BalancedRoot": (0, "_MM_AVL_NODE")})
     else:
         found["_KLDR_DATA_TABLE_ENTRY"] = (0xA0, {"DllBase": (0x30, 8), "TimeDateStamp": (0x9C, 4)})
     if not build.wow64_direct:

@@ -39,6 +39,7 @@ from memory import PAGE
 from program import Failed, Image, check_tables, check_translations, check_virtual_bytes, compare
 from small_dumps import check_ran, secondary, triage
 from symbol_checks import content, symbol_files, symbols
+from symbols import isf as symbols_of
 
 
 def tables(engram, folder, build, encoded):
@@ -82,11 +83,16 @@ def arm64_machine(engram, folder):
 
 def between(engram, folder):
     """Builds between those that are looked at closely, most of which share some of their structures with a neighbour."""
-    for build in (*builds.BETWEEN, "14393-grown"):
+    for build in (*builds.BETWEEN, "14393-grown", "x86-9200"):
         guest, files = generate.write(folder, build, (5,))
         check_tables(Image(engram, files[5]), guest)
+        if guest.layout.number == 9200:  # which has names of its own, too
+            file = folder / "nt.json"
+            file.write_text(symbols_of(guest.layout, age=guest.AGE), encoding="utf-8")
+            check_tables(Image(engram, files[5], "--symbols", str(file)), guest)
         files[5].unlink()
-        check_ran(engram, folder / f"{build}-small.dmp", guest)
+        if guest.WIDTH == 8:
+            check_ran(engram, folder / f"{build}-small.dmp", guest)
 
 
 def check_x86(image, guest):

@@ -37,7 +37,9 @@ class Areas {
   explicit Areas(WindowsKernel& kernel);
 
   /// Whether it is known where processes have their areas, and how these are laid out.
-  [[nodiscard]] bool is_known() const { return root_ && at_.start && at_.end && at_.flags; }
+  [[nodiscard]] bool is_known() const {
+    return root_ && at_.start && at_.end && at_.flags && at_.left && at_.right;
+  }
   /// In address order. A part of the tree that cannot be read is left out, with one diagnostics
   /// row.
   [[nodiscard]] std::vector<Area> of(VirtAddr process) const;

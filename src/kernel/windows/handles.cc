@@ -18,17 +18,25 @@ constexpr std::uint64_t kLevelMask = 7;
 constexpr unsigned kHighestLevel = 2;
 constexpr std::uint64_t kNumbersPerEntry = 4;
 constexpr std::uint64_t kMostEntries = 1U << 24U;  // the kernel's own limit
-constexpr std::uint64_t kLowBits = 7;              // of a pointer: attributes, before 8.1
+constexpr std::uint64_t kLowBits = 7;              // of a pointer: attributes, before 8
 
 // Of the attributes: OBJ_PROTECT_CLOSE, OBJ_INHERIT, OBJ_AUDIT_OBJECT_CLOSE. Where there is no room
-// for the first it is kept behind the access, where no right has a bit: before 8.1, and on 32-bit
+// for the first it is kept behind the access, where no right has a bit: before 8, and on 32-bit
 // machines.
 constexpr std::uint64_t kProtect = 1, kInherit = 2, kAudit = 4;
 constexpr unsigned kProtectBit = 25, kAllAttributes = 3;
 
-/// Of an address that can be a pointer.
+/// Whether an entry has only those bits of a pointer that differ between objects.
+bool is_packed(BitRange pointer, std::uint64_t width) {
+  return pointer.count < width * 8;
+}
+/// Lowest bits of the address of an object's header, which are 0.
+unsigned zero_bits(std::uint64_t width) {
+  return width == sizeof(std::uint64_t) ? 4 : 3;
+}
+/// Bits of an address at least: Windows 8 has 44 and a sign, later ones have 48.
 unsigned address_bits(std::uint64_t width) {
-  return width == sizeof(std::uint64_t) ? 48 : 32;
+  return width == sizeof(std::uint64_t) ? 45 : 32;
 }
 
 /// Bits that lie in one word of an entry.
@@ -137,19 +145,19 @@ std::optional<Handle> HandleWalk::next_entry(Page& page) {
 
 Handle HandleWalk::read_entry(Bytes entry) const {
   Handle handle;
-  const unsigned all_bits = address_bits(width_);
-  const bool is_packed = at_.pointer.count < all_bits;
+  const bool packed = is_packed(at_.pointer, width_);
   std::uint64_t pointer = bits_of(entry, at_.pointer);
-  if (is_packed) {
-    // The bits above are those of every kernel address, the ones below are 0.
-    const std::uint64_t upper = width_ == sizeof(std::uint64_t) ? ~std::uint64_t{0} << all_bits : 0;
-    if (pointer != 0) pointer = pointer << (all_bits - at_.pointer.count) | upper;
+  if (packed) {
+    // The bits above are those of every kernel address.
+    const unsigned low = zero_bits(width_), all = low + at_.pointer.count;
+    const std::uint64_t upper = all < width_ * 8 ? ~std::uint64_t{0} << all : 0;
+    if (pointer != 0) pointer = pointer << low | upper;
   } else {
     pointer &= ~kLowBits;
   }
   if (pointer == 0) return handle;
   handle.object = VirtAddr(pointer) + object_header_size(width_);
-  const bool has_all = is_packed && at_.attributes.count == kAllAttributes;
+  const bool has_all = packed && at_.attributes.count == kAllAttributes;
   std::uint64_t attributes = bits_of(entry, at_.attributes);
   if (at_.attributes.count == kAllAttributes - 1) attributes <<= 1U;  // all but the first
   const unsigned count =
@@ -168,11 +176,10 @@ Handles::Handles(WindowsKernel& kernel) : kernel_(kernel), reader_(kernel.reader
 }
 
 bool Handles::is_known() const {
-  constexpr unsigned kMostLowBits = 4;
   const auto structures = kernel_.structures();
   const std::uint64_t width = pointer_size(kernel_.space().mode());
   return structures && (*structures)->object_table && at_.table_code &&
-         at_.pointer.count >= address_bits(width) - kMostLowBits &&
+         at_.pointer.count + zero_bits(width) >= address_bits(width) &&
          at_.pointer.first + at_.pointer.count <= width * 8;
 }
 

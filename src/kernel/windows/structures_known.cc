@@ -88,46 +88,44 @@ Field<T> field(const char* name, const DebuggerData* block, DebuggerData::Member
 
 void set_areas(Structures& to, const AreaFamily& family, std::uint32_t build) {
   const bool old = build < kWindows8;
-  to.area.is_avl_table = old;
   to.area.flags = field("MMVAD_SHORT.VadFlags", family.flags, old ? 8 : 4);
   // The page numbers have 32 bits since Windows 8, with 8 more bits elsewhere since 8.1.
   to.area.start = {"MMVAD_SHORT.StartingVpn", 0x18, old ? 8U : 4U};
   to.area.end = {"MMVAD_SHORT.EndingVpn", old ? 0x20 : 0x1C, old ? 8U : 4U};
-  if (!old) {
+  if (build >= kWindows81) {
     to.area.start_high = {"MMVAD_SHORT.StartingVpnHigh", 0x20, 1};
     to.area.end_high = {"MMVAD_SHORT.EndingVpnHigh", 0x21, 1};
   }
-  const std::uint64_t first = old ? 8 : 0;
-  to.area.left = {"MMVAD_SHORT.LeftChild", first};
-  to.area.right = {"MMVAD_SHORT.RightChild", first + 8};
 }
 
 /// On 32-bit machines.
-void set_narrow_areas(Structures& to, const AreaFamily& family, std::uint32_t build) {
-  const bool old = build < kWindows81;  // a MM_AVL_NODE or a RTL_BALANCED_NODE
-  to.area.is_avl_table = old;
+void set_narrow_areas(Structures& to, const AreaFamily& family) {
   to.area.flags = field("MMVAD_SHORT.VadFlags", family.flags, 4);
   to.area.start = {"MMVAD_SHORT.StartingVpn", 0xC, 4};
   to.area.end = {"MMVAD_SHORT.EndingVpn", 0x10, 4};
-  const std::uint64_t first = old ? 4 : 0;
-  to.area.left = {"MMVAD_SHORT.LeftChild", first, 4};
-  to.area.right = {"MMVAD_SHORT.RightChild", first + 4, 4};
+}
+
+/// The tree of areas: of MM_AVL_NODEs, which begin with the parent, or of RTL_BALANCED_NODEs.
+void set_branches(Structures& to, std::uint32_t build, std::uint64_t pointer) {
+  to.area.is_avl_table = build < kWindows81;
+  const std::uint64_t first = to.area.is_avl_table ? pointer : 0;
+  to.area.left = {"MMVAD_SHORT.LeftChild", first, pointer};
+  to.area.right = {"MMVAD_SHORT.RightChild", first + pointer, pointer};
 }
 
 void set_handles(Structures& to, const HandleFamily& family, bool is_32_bit) {
   to.object.table_code = {"HANDLE_TABLE.TableCode", family.table_code, is_32_bit ? 4U : 8U};
-  if (family.is_packed && is_32_bit) {
-    to.object.pointer = {3, 29};
-    to.object.attributes = {1, 2};
-    to.object.granted_access = {32, 25};
-  } else if (family.is_packed) {
-    to.object.pointer = {20, 44};
-    to.object.attributes = {17, 3};
-    to.object.granted_access = {64, 25};
+  // The pointer ends the first word of an entry, behind the attributes if it is packed; those of
+  // 32-bit machines have no room for one of the three.
+  const unsigned word = is_32_bit ? 32 : 64, first = word - family.pointer_bits;
+  const unsigned attributes = is_32_bit ? 2 : 3;
+  to.object.pointer = {first, family.pointer_bits};
+  if (first != 0) {
+    to.object.attributes = {first - attributes, attributes};
+    to.object.granted_access = {word, 25};
   } else {
-    to.object.pointer = {0, is_32_bit ? 32U : 64U};
     to.object.attributes = {0, 3};
-    to.object.granted_access = {to.object.pointer.count, 32};
+    to.object.granted_access = {word, 32};
   }
   to.object.has_cookie = family.has_cookie;
   to.object.parent_key = field<VirtAddr>("CM_KEY_CONTROL_BLOCK.ParentKcb", family.parent_key);
@@ -231,10 +229,11 @@ void set_others(Structures& to, const Known& known, std::uint32_t build,
   const auto& areas = family_of(known.areas, build);
   const bool is_32_bit = known.architecture == Architecture::x86;
   if (is_32_bit) {
-    set_narrow_areas(to, areas, build);
+    set_narrow_areas(to, areas);
   } else {
     set_areas(to, areas, build);
   }
+  set_branches(to, build, pointer_size(known.architecture));
   to.area.type = areas.type;
   to.area.protection = areas.protection;
   to.area.is_private = areas.is_private;

@@ -52,7 +52,8 @@ struct AreaFamily {
 struct HandleFamily {
   std::uint32_t build;
   std::uint64_t table_code;  ///< 0 is an offset here
-  bool is_packed, has_cookie;
+  unsigned pointer_bits;     ///< in an entry; fewer than a pointer has: it is packed
+  bool has_cookie;
   Offset parent_key, key_name;
 };
 

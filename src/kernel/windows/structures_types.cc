@@ -63,17 +63,13 @@ unsigned flag_of(const TypeDb& types, std::string_view name, Field<std::uint64_t
   return member ? static_cast<unsigned>(member->bit_offset) : 0;
 }
 
-/// Where files of areas are; the places of 64-bit machines are the same in all public symbols.
+/// Where files of areas are.
 void set_files(Structures& to, const TypeDb& types, Diagnostics& diagnostics,
                std::uint64_t pointer) {
-  constexpr std::uint64_t kSubsection = 0x48, kFilePointer = 0x40;
-  to.area.subsection = {"MMVAD.Subsection", kSubsection};
-  to.area.file_pointer = {"CONTROL_AREA.FilePointer", kFilePointer};
-  if (pointer == sizeof(std::uint64_t)) return;
   to.area.subsection = Layout(types, diagnostics, "_MMVAD").field<VirtAddr>("Subsection");
   const Layout control(types, diagnostics, "_CONTROL_AREA");
-  to.area.file_pointer.offset = control.offset_of("FilePointer");  // EX_FAST_REF
-  to.area.file_pointer.size = pointer;
+  to.area.file_pointer = {"CONTROL_AREA.FilePointer", control.offset_of("FilePointer"),
+                          pointer};  // EX_FAST_REF
 }
 
 void set_areas(Structures& to, const TypeDb& types, const Layout& area) {
@@ -82,11 +78,12 @@ void set_areas(Structures& to, const TypeDb& types, const Layout& area) {
   // Since 8.1, of 64-bit machines.
   to.area.start_high = area.optional_field<std::uint64_t>("StartingVpnHigh");
   to.area.end_high = area.optional_field<std::uint64_t>("EndingVpnHigh");
-  // Since 8 in a node, before that in itself and in a MM_AVL_TABLE.
-  to.area.left = area.first_of<VirtAddr>({"VadNode.Left", "LeftChild"});
-  to.area.right = area.first_of<VirtAddr>({"VadNode.Right", "RightChild"});
+  // Since 8.1 in a RTL_BALANCED_NODE; in 8 in a MM_AVL_NODE, before that in itself, and both in a
+  // MM_AVL_TABLE.
+  to.area.left = area.first_of<VirtAddr>({"VadNode.Left", "VadNode.LeftChild", "LeftChild"});
+  to.area.right = area.first_of<VirtAddr>({"VadNode.Right", "VadNode.RightChild", "RightChild"});
   to.area.is_avl_table =
-      types.find_struct("_MM_AVL_TABLE") && area.optional_field<VirtAddr>("LeftChild");
+      types.find_struct("_MM_AVL_TABLE") && !area.optional_field<VirtAddr>("VadNode.Left");
   to.area.flags = area.field<std::uint64_t>("u.VadFlags");
   to.area.type = flag_of(types, "VadType", to.area.flags);
   to.area.protection = flag_of(types, "Protection", to.area.flags);
@@ -104,7 +101,7 @@ BitRange bits_of(const TypeDb& types, std::string_view name) {
 void set_objects(Structures& to, const TypeDb& types, Diagnostics& diagnostics) {
   to.object.table_code =
       Layout(types, diagnostics, "_HANDLE_TABLE").field<std::uint64_t>("TableCode");
-  // Bits since 8.1; before that the pointer itself, whose low bits are the attributes.
+  // Bits since 8; before that the pointer itself, whose low bits are the attributes.
   to.object.pointer = bits_of(types, "ObjectPointerBits");
   if (to.object.pointer.count != 0) {
     to.object.attributes = bits_of(types, "Attributes");
