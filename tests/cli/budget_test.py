@@ -72,14 +72,12 @@ class BudgetTest(unittest.TestCase):
         for sql in ("SELECT count(*) AS n, sum(length(b.symbol_name)) AS size FROM kernel_modules a CROSS JOIN kallsyms b"
                     " WHERE b.module = a.name",
                     "SELECT count(*) AS n FROM files a JOIN task_open_files b ON b.inode = a.inode",
+                    "SELECT count(*) AS n FROM kallsyms a JOIN kallsyms b ON b.symbol_name = a.symbol_name",
                     "SELECT count(*) AS n FROM tasks t JOIN files f ON f.uid = t.pid JOIN files g ON g.path = f.path"):
             with self.subTest(sql):
                 usual, little = ask(sql, "1GB"), ask(sql, "16MB")
-                self.assertEqual(usual[0], 0, usual[2])
-                if little[0] == 0:
-                    self.assertEqual(little[1], usual[1])
-                else:
-                    self.assertIn(IS_OVER, little[2])
+                self.assertEqual((usual[0], little[0]), (0, 0), usual[2] + little[2])
+                self.assertEqual(little[1], usual[1])
 
     def test_large_sorts_go_to_a_file(self):
         for sql in (f"SELECT text FROM {ROWS} ORDER BY text DESC",
@@ -102,6 +100,28 @@ class BudgetTest(unittest.TestCase):
                 self.assertEqual((code, out), (1, b""))
                 self.assertIn(IS_OVER, err)
                 self.assert_within(peak)
+
+    def test_a_cell_that_no_format_has_room_for_is_an_error(self):
+        for form in ("table", "csv", "json", "jsonl"):
+            for memory in (16, 24, 32, 48):
+                for sql in ("SELECT hex(zeroblob(4000000)) AS x", "SELECT json_group_array(symbol_name) AS x FROM kallsyms"):
+                    with self.subTest(sql, form=form, memory=memory):
+                        command = [PROGRAM, "query", "--no-config", "--memory", f"{memory}MB", "--format", form, IMAGE, sql]
+                        done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+                        self.assertIn(done.returncode, (0, 1))
+                        if done.returncode == 1:
+                            self.assertIn(IS_OVER, done.stderr)
+
+    def test_symbols_that_there_is_no_room_for_are_an_error(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as symbols:
+            symbols.write('{"x":[' + "[]," * 4_000_000 + "[]]}")
+            symbols.flush()
+            for memory in (16, 32, 64, 100):
+                with self.subTest(memory=memory):
+                    command = [PROGRAM, "query", "--no-config", "--memory", f"{memory}MB", "--symbols", symbols.name, IMAGE, "SELECT 1"]
+                    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+                    self.assertEqual(done.returncode, 1)
+                    self.assertTrue(done.stderr.startswith("engram: "), done.stderr)
 
     def test_a_shell_goes_on_behind_it(self):
         script = f"SELECT length(json_group_array(text)) FROM {ROWS};\nSELECT 7 AS x;\n"
