@@ -67,27 +67,35 @@ constexpr std::uint64_t bits_within(std::uint64_t at, std::uint64_t first, std::
 
 /// Calls `visit(word)` for the words with the bits [first, end) of a bitmap, from the one that has
 /// bit `first` on; bits outside are 0. `copy(offset, length)` gives bytes of the bitmap as a
-/// vector, or fewer if the file has been cut: there it ends.
+/// vector, or fewer if the next one cannot be read: there it ends. Returns the first bit that is
+/// not known, or `end`.
 template <class Copy, class Visit>
-void for_each_word(const Copy& copy, std::uint64_t first, std::uint64_t end, const Visit& visit) {
+[[nodiscard]] std::uint64_t for_each_word(const Copy& copy, std::uint64_t first, std::uint64_t end,
+                                          const Visit& visit) {
   constexpr std::uint64_t kChunk = 64 * kKiB * 8;  // bits
   for (std::uint64_t at = align_down(first, 64); at < end; at += kChunk) {
-    const std::uint64_t bits = std::min(end - at, kChunk);
-    const auto bytes = copy(at / 8, (bits + 7) / 8);
-    if (bytes.size() < (bits + 7) / 8) break;
-    for (std::uint64_t done = 0; done < bits; done += 64) {
-      visit(padded_word(bytes, static_cast<std::size_t>(done / 64)) &
-            bits_within(at + done, first, end));
+    const std::uint64_t wanted = (std::min(end - at, kChunk) + 7) / 8;
+    const auto bytes = copy(at / 8, wanted);
+    const std::uint64_t known = std::min(end, at + bytes.size() * 8);
+    for (std::uint64_t word = at; word < known; word += 64) {
+      visit(padded_word(bytes, static_cast<std::size_t>((word - at) / 64)) &
+            bits_within(word, first, known));
     }
+    if (bytes.size() < wanted) return std::max(first, known);
   }
+  return end;
 }
 
-/// The runs of set bits among the bits [first, end) of a bitmap.
+/// The runs of set bits among the bits [first, end) of a bitmap. Returns the first bit that is not
+/// known, or `end`.
 template <class Copy, class Visit>
-void find_runs(const Copy& copy, std::uint64_t first, std::uint64_t end, Visit visit) {
+[[nodiscard]] std::uint64_t find_runs(const Copy& copy, std::uint64_t first, std::uint64_t end,
+                                      Visit visit) {
   BitRuns<Visit> runs(std::move(visit), align_down(first, 64));
-  for_each_word(copy, first, end, [&runs](std::uint64_t word) { runs.add(word); });
+  const std::uint64_t known =
+      for_each_word(copy, first, end, [&runs](std::uint64_t word) { runs.add(word); });
   runs.finish();
+  return known;
 }
 
 /// How many runs find_runs() would find, in a fraction of its time.
@@ -95,10 +103,11 @@ template <class Copy>
 [[nodiscard]] std::uint64_t count_runs(const Copy& copy, std::uint64_t first, std::uint64_t end) {
   std::uint64_t count = 0;
   std::uint64_t last_bit = 0;  // of the word before
-  for_each_word(copy, first, end, [&](std::uint64_t word) {
+  // What cannot be read has no runs.
+  static_cast<void>(for_each_word(copy, first, end, [&](std::uint64_t word) {
     count += static_cast<unsigned>(std::popcount(word & ~(word << 1U | last_bit)));
     last_bit = word >> 63U;
-  });
+  }));
   return count;
 }
 

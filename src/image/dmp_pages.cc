@@ -154,10 +154,17 @@ Result<void> read_bitmap(const FileView& file, FileOffset at, Contents& contents
   };
   // A million runs are counted in less time than it takes to move them to where there is room.
   contents.regions.reserve(std::min<std::size_t>(count_runs(copy, 0, count), kMostRanges));
-  find_runs(copy, 0, count, [&](std::uint64_t base, std::uint64_t length) {
-    if (problem) return;
-    if (auto found = pages.add(base, length)) problem = std::move(found);
-  });
+  const std::uint64_t known =
+      find_runs(copy, 0, count, [&](std::uint64_t base, std::uint64_t length) {
+        if (problem) return;
+        if (auto found = pages.add(base, length)) problem = std::move(found);
+      });
+  if (known < count) {
+    contents.truncated = true;
+    warn(contents, fmt::format("dmp: the bitmap cannot be read at {:#x}: pages {:#x} to {:#x} are "
+                               "unknown",
+                               (bitmap + known / 8).value, known, count - 1));
+  }
   if (problem) warn(contents, "dmp: the bitmap: " + *problem);
   pages.report();
   if (pages.pages() != header->present_pages) {

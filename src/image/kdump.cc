@@ -76,23 +76,35 @@ class Reader {
 
   void add_pages(FilePages& file) {
     const std::uint64_t there = file.descriptors_there();
-    const std::uint64_t pages = file.index([&](std::uint64_t page, std::uint64_t count,
-                                               std::uint64_t number) {
+    const auto indexed = file.index([&](std::uint64_t page, std::uint64_t count,
+                                        std::uint64_t number) {
       const std::uint64_t readable = number < there ? std::min(count, there - number) : 0;
       stored_ += readable;
       lost_ += count - readable;
       add_run(page, count, readable, file.header().descriptors + number * sizeof(PageDescriptor));
     });
-    check_end(file, std::min(there, pages));
+    check_bitmap(file, indexed.known, file.header().end_page);
+    check_end(file, std::min(there, indexed.stored));
+  }
+
+  /// Whether the bitmap of stored pages could be read up to `end`.
+  void check_bitmap(const FilePages& file, std::uint64_t known, std::uint64_t end) {
+    if (known >= end) return;
+    contents_.truncated = true;
+    bitmap_is_cut_ = true;
+    warn(fmt::format("kdump: the bitmap cannot be read at {:#x}: pages {:#x} to {:#x} are unknown",
+                     (file.header().bitmap + known / 8).value, known, end - 1));
   }
 
   /// The pages of files that are not here.
   void add_lost(std::uint64_t first, std::uint64_t end) {
     if (first >= end) return;
-    files_[0].visit_runs(header().bitmap, first, end, [&](std::uint64_t page, std::uint64_t count) {
-      elsewhere_ += count;
-      add_run(page, count, 0, FileOffset(0));
-    });
+    const std::uint64_t known = files_[0].visit_runs(header().bitmap, first, end,
+                                                     [&](std::uint64_t page, std::uint64_t count) {
+                                                       elsewhere_ += count;
+                                                       add_run(page, count, 0, FileOffset(0));
+                                                     });
+    check_bitmap(files_[0], known, end);
   }
 
   void add_run(std::uint64_t page, std::uint64_t count, std::uint64_t readable, FileOffset at) {
@@ -231,10 +243,19 @@ class Reader {
 
   /// Pages that are memory by the first bitmap and not in the dump by the second.
   void count_left_out() {
-    if (header().ram_bitmap == header().bitmap) return;
+    if (header().ram_bitmap == header().bitmap || bitmap_is_cut_) return;
     std::uint64_t memory = 0;
-    files_[0].visit_runs(header().ram_bitmap, 0, header().page_count,
-                         [&memory](std::uint64_t, std::uint64_t count) { memory += count; });
+    const std::uint64_t known =
+        files_[0].visit_runs(header().ram_bitmap, 0, header().page_count,
+                             [&memory](std::uint64_t, std::uint64_t count) { memory += count; });
+    if (known < header().page_count) {
+      contents_.truncated = true;
+      warn(
+          fmt::format("kdump: the bitmap of what is memory cannot be read at {:#x}: how many of "
+                      "its pages were left out of the dump is unknown",
+                      (header().ram_bitmap + known / 8).value));
+      return;
+    }
     const std::uint64_t dumped = stored_ + lost_ + elsewhere_;
     left_out_ = memory > dumped ? memory - dumped : 0;
   }
@@ -277,6 +298,7 @@ class Reader {
   std::uint64_t lost_ = 0;       // pages whose descriptor lies behind the end of the file
   std::uint64_t elsewhere_ = 0;  // pages in files that are not here
   std::uint64_t left_out_ = 0;   // pages that are in none
+  bool bitmap_is_cut_ = false;   // there may be more of all these
   bool merged_ = false;
 };
 

@@ -87,10 +87,12 @@ class StoredBytes {
 
 }  // namespace
 
-void FilePages::visit_runs(FileOffset bitmap, std::uint64_t first, std::uint64_t end,
-                           const std::function<void(std::uint64_t, std::uint64_t)>& visit) const {
-  find_runs([&](std::uint64_t at, std::uint64_t size) { return file_.copy(bitmap + at, size); },
-            first, end, visit);
+std::uint64_t FilePages::visit_runs(
+    FileOffset bitmap, std::uint64_t first, std::uint64_t end,
+    const std::function<void(std::uint64_t, std::uint64_t)>& visit) const {
+  return find_runs(
+      [&](std::uint64_t at, std::uint64_t size) { return file_.copy(bitmap + at, size); }, first,
+      end, visit);
 }
 
 std::uint64_t FilePages::descriptors_there() const {

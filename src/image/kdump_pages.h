@@ -35,30 +35,39 @@ class FilePages {
     return page >= header_.first_page && page < header_.end_page;
   }
 
+  struct Indexed {
+    std::uint64_t stored = 0;  ///< pages
+    std::uint64_t known = 0;   ///< the first page of which the bitmap cannot be read, or end_page
+  };
   /// Counts the stored pages; `visit(first page, pages, first descriptor)` is called for each run.
+  /// It ends where the bitmap cannot be read: the descriptors of the pages behind that are those
+  /// behind an unknown number of others.
   template <class Visit>
-  std::uint64_t index(const Visit& visit) {
-    if (header_.first_page == header_.end_page) return 0;
+  Indexed index(const Visit& visit) {
+    if (header_.first_page == header_.end_page) return {0, header_.end_page};
     const std::uint64_t base = header_.first_page / kPagesInCount;
     counts_.assign(static_cast<std::size_t>((header_.end_page - 1) / kPagesInCount - base + 1), 0);
     std::size_t next = 1;
     std::uint64_t stored = 0;
-    visit_runs(header_.bitmap, header_.first_page, header_.end_page,
-               [&](std::uint64_t first, std::uint64_t pages) {
-                 for (; next < counts_.size(); ++next) {
-                   const std::uint64_t from = (base + next) * kPagesInCount;
-                   if (from >= first + pages) break;
-                   counts_[next] = stored + (from > first ? from - first : 0);
-                 }
-                 visit(first, pages, stored);
-                 stored += pages;
-               });
+    const std::uint64_t known =
+        visit_runs(header_.bitmap, header_.first_page, header_.end_page,
+                   [&](std::uint64_t first, std::uint64_t pages) {
+                     for (; next < counts_.size(); ++next) {
+                       const std::uint64_t from = (base + next) * kPagesInCount;
+                       if (from >= first + pages) break;
+                       counts_[next] = stored + (from > first ? from - first : 0);
+                     }
+                     visit(first, pages, stored);
+                     stored += pages;
+                   });
     for (; next < counts_.size(); ++next) counts_[next] = stored;
-    return stored;
+    return {stored, known};
   }
-  /// The runs of set bits of one of the bitmaps.
-  void visit_runs(FileOffset bitmap, std::uint64_t first, std::uint64_t end,
-                  const std::function<void(std::uint64_t, std::uint64_t)>& visit) const;
+  /// The runs of set bits of one of the bitmaps. Returns the first page of which it cannot be read,
+  /// or `end`.
+  [[nodiscard]] std::uint64_t visit_runs(
+      FileOffset bitmap, std::uint64_t first, std::uint64_t end,
+      const std::function<void(std::uint64_t, std::uint64_t)>& visit) const;
 
   /// How many descriptors the file is long enough for.
   [[nodiscard]] std::uint64_t descriptors_there() const;

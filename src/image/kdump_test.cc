@@ -159,6 +159,47 @@ TEST(Kdump, LaterFlatRecordsReplaceEarlierOnes) {
   expect_pages(*image, dump);
 }
 
+/// Flattened, without the byte at `hole`.
+Buffer without_byte(const Buffer& plain, std::size_t hole) {
+  const auto at = plain.begin() + static_cast<std::ptrdiff_t>(hole);
+  Buffer out = flat_header();
+  append_flat_record(out, 0, Buffer(plain.begin(), at));
+  append_flat_record(out, hole + 1, Buffer(at + 1, plain.end()));
+  append_flat_end(out);
+  return out;
+}
+
+TEST(Kdump, ABitmapWithAHoleIsUsedUpToThere) {
+  Kdump dump;
+  const Buffer plain = dump.file();
+  const TempFile file(without_byte(plain, dump.bitmap + 1));  // of the pages 8 to 15
+  const auto image = Image::open(file.path());
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_TRUE(image->truncated());
+  EXPECT_EQ(
+      notices_of(*image),
+      fmt::format("kdump: the bitmap cannot be read at {:#x}: pages 0x8 to 0x3f are unknown\n",
+                  dump.bitmap + 1));
+  dump.stored.pop_back();  // page 40
+  expect_pages(*image, dump);
+}
+
+TEST(Kdump, ABitmapOfMemoryWithAHoleSaysNothingOfWhatWasLeftOut) {
+  Kdump dump;
+  const Buffer plain = dump.file();
+  const std::size_t ram_bitmap = dump.bitmap - kPageSize;
+  const TempFile file(without_byte(plain, ram_bitmap + 5));
+  const auto image = Image::open(file.path());
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_TRUE(image->truncated());
+  EXPECT_EQ(notices_of(*image),
+            fmt::format("kdump: the bitmap of what is memory cannot be read at {:#x}: how many of "
+                        "its pages were left out of the dump is unknown\n",
+                        ram_bitmap + 5));
+  EXPECT_EQ(header_of(*image).count("left_out_pages"), 0U);
+  expect_pages(*image, dump);
+}
+
 TEST(Kdump, FlattenedButNoKdumpSaysSo) {
   Buffer out = flat_header();
   append_flat_record(out, 0, elf_file({{PT_LOAD, 0x1000, pattern(4096, 1)}}));
@@ -362,6 +403,19 @@ TEST(Kdump, OneFileOfASplitDumpSaysWhatIsMissing) {
   EXPECT_EQ(stop_at(*image, 5), MemoryErrc::none);
   EXPECT_EQ(stop_at(*image, 6), MemoryErrc::none);
   EXPECT_EQ(stop_at(*image, 40), MemoryErrc::source_truncated);
+}
+
+TEST(Kdump, ABitmapWithAHoleLosesPagesOfOtherFilesToo) {
+  Kdump part = part_of_split(5, 7);
+  const Buffer plain = part.file();
+  const TempFile file(without_byte(plain, part.bitmap + 1));
+  const auto image = Image::open(file.path());
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_THAT(notices_of(*image), HasSubstr("pages 0x8 to 0x3f are unknown"));
+  EXPECT_THAT(notices_of(*image), HasSubstr("3 of its 5 pages are in files that were not given"));
+  EXPECT_EQ(stop_at(*image, 6), MemoryErrc::none);
+  EXPECT_EQ(stop_at(*image, 7), MemoryErrc::source_truncated);
+  EXPECT_EQ(stop_at(*image, 40), MemoryErrc::invalid_guest_address);
 }
 
 TEST(Kdump, FilesThatDoNotBelongTogetherAreRefused) {

@@ -350,22 +350,22 @@ class Walker {
       const FileOffset pages(kBigEndian(mapping.header.pages));
       const std::uint64_t first = *block.ram_begin / kPageSize;
       const std::uint64_t count = block.size / kPageSize;
-      // Of a bitmap that is cut nothing can be said about the pages behind its end.
-      const std::uint64_t known = std::min(count, file_.available(bitmap, (count + 7) / 8) * 8);
       std::uint64_t next = 0;
       const auto add = [&](std::uint64_t page, std::uint64_t end, Stored stored) {
         if (page == end) return;
         is_plausible = is_plausible && stream_.pages.add(first + page, end - page,
                                                          pages + page * kPageSize, stored);
       };
-      find_runs([&](std::uint64_t at, std::uint64_t size) { return file_.copy(bitmap + at, size); },
-                0, known,
-                [&](std::uint64_t page, std::uint64_t run) {
-                  add(next, page, Stored::zeros);
-                  add(page, page + run, Stored::mapped);
-                  stream_.records += run;
-                  next = page + run;
-                });
+      const std::uint64_t known = find_runs(
+          [&](std::uint64_t at, std::uint64_t size) { return file_.copy(bitmap + at, size); }, 0,
+          count,
+          [&](std::uint64_t page, std::uint64_t run) {
+            add(next, page, Stored::zeros);
+            add(page, page + run, Stored::mapped);
+            stream_.records += run;
+            next = page + run;
+          });
+      // Of a bitmap that cannot be read nothing can be said about the pages behind its end.
       add(next, known, Stored::zeros);
     }
     return is_plausible ||

@@ -8,6 +8,8 @@
 #include <thread>
 
 #include "image/formats.h"
+#include "image/test_damage.h"
+#include "image/test_dmp.h"
 #include "image/test_packed.h"
 
 namespace engram::image {
@@ -196,6 +198,20 @@ TEST(PackedFile, ADamagedBlockTakesNoOtherWithIt) {
     EXPECT_THAT(image->page_problems()[0].text, HasSubstr(": block "));
     EXPECT_EQ(image->page_problems()[0].address, std::nullopt);
   }
+}
+
+TEST(PackedFile, ADamagedBlockInABitmapLeavesUnknownPages) {
+  const Buffer dump = dmp_bitmap({{1, 1}}, 8 * kMiB);
+  Buffer packed = zstd_frames(dump, kBlock);
+  constexpr std::size_t kFrameHeader = 9 + 3;  // and that of its first block
+  packed[zstd_frame(Bytes(dump).first(kBlock)).size() + kFrameHeader] ^= std::byte{0xFF};
+  const TempFile file(packed);
+  const auto image = Image::open(file.path());
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_TRUE(image->truncated());
+  EXPECT_EQ(image->memory().present_bytes(), kPageSize);
+  EXPECT_THAT(notices_of(*image), HasSubstr("dmp: the bitmap cannot be read at 0x4b000"));
+  EXPECT_THAT(notices_of(*image), HasSubstr(": pages 0x247e40 to 0x7fffff are unknown"));
 }
 
 TEST(PackedFile, BlocksAreAsLargeAsTheySay) {
