@@ -110,7 +110,7 @@ class Reader {
   void add_run(std::uint64_t page, std::uint64_t count, std::uint64_t readable, FileOffset at) {
     const std::uint64_t size = header().page_size;
     if (contents_.ranges.size() == kMostRanges) {
-      extend_last(page + count);
+      unlisted_ += count;
       return;
     }
     contents_.ranges.push_back({address(page), count * size, at, count * size, readable * size, 0});
@@ -121,17 +121,6 @@ class Reader {
       contents_.regions.push_back(
           {address(page + readable), (count - readable) * size, Backing::unreadable, nullptr});
     }
-  }
-
-  /// More runs than are listed one by one: the last range goes on to the end. Which of its pages
-  /// are absent is found when they are read.
-  void extend_last(std::uint64_t end) {
-    merged_ = true;
-    Range& range = contents_.ranges.back();
-    range.size = range.stored = range.readable = address(end) - range.start;
-    Region& region = contents_.regions.back();
-    region.backing = Backing::source;
-    region.size = address(end) - region.start;
   }
 
   /// Whether the file has what the last of its descriptors promise.
@@ -277,11 +266,9 @@ class Reader {
                       "files that were not given",
                       elsewhere_, stored_ + lost_ + elsewhere_));
     }
-    if (merged_) {
-      warn(
-          fmt::format("kdump: more than {} runs of pages: the last range covers the rest, and "
-                      "what is absent in it",
-                      kMostRanges));
+    if (unlisted_ > 0) {
+      warn(fmt::format("kdump: more than {} runs of pages: the {} pages behind them are not used",
+                       kMostRanges, unlisted_));
     }
     if (left_out_ > 0) {
       contents_.notices.push_back(
@@ -298,8 +285,8 @@ class Reader {
   std::uint64_t lost_ = 0;       // pages whose descriptor lies behind the end of the file
   std::uint64_t elsewhere_ = 0;  // pages in files that are not here
   std::uint64_t left_out_ = 0;   // pages that are in none
+  std::uint64_t unlisted_ = 0;   // of those in the dump: behind the most runs that are listed
   bool bitmap_is_cut_ = false;   // there may be more of all these
-  bool merged_ = false;
 };
 
 Result<void> check_together(const std::vector<FilePages>& files) {

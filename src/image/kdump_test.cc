@@ -7,7 +7,9 @@
 
 #include <map>
 
+#include "image/contents.h"
 #include "image/image.h"
+#include "image/kdump_layout.h"
 #include "image/test_damage.h"
 #include "image/test_kdump.h"
 
@@ -123,6 +125,25 @@ TEST(Kdump, SaysWhatItsHeadersSay) {
   EXPECT_THAT(notices_of(*image),
               HasSubstr("2 pages of memory were left out of the dump (level 3"));
   EXPECT_THAT(notices_of(*image), HasSubstr("the dump is incomplete"));
+}
+
+TEST(Kdump, RunsOfPagesAreBounded) {
+  // Every other page of a bitmap with 100 runs too many, in a file with descriptors of the
+  // first 10.
+  Kdump dump;
+  dump.page_count = 2 * (kMostRanges + 100);
+  Buffer bytes = dump.file();
+  std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(dump.bitmap), dump.page_count / 8,
+              std::byte{0x55});
+  bytes.resize(dump.descriptors + 10 * sizeof(kdump::PageDescriptor));
+  const TempFile file(bytes);
+  const auto image = Image::open(file.path());
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_EQ(image->ranges().size(), kMostRanges);
+  EXPECT_EQ(image->memory().end(), PhysAddr((2 * kMostRanges - 1) * kPageSize));
+  EXPECT_EQ(image->memory().present_bytes(), 10 * kPageSize);
+  EXPECT_THAT(notices_of(*image), HasSubstr("kdump: more than 4194304 runs of pages: the 100 pages "
+                                            "behind them are not used"));
 }
 
 TEST(Kdump, RegistersAreThereWithoutAMachineName) {
