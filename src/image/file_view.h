@@ -35,10 +35,18 @@ inline std::string lack_of(std::uint64_t size, FileOffset offset, std::uint64_t 
 /// Does not own the bytes.
 class FileView {
  public:
-  explicit FileView(Bytes bytes) : bytes_(bytes.data()), size_(bytes.size()) {}
-  explicit FileView(const ByteSource& source) : source_(&source), size_(source.size()) {}
+  explicit FileView(Bytes bytes) : FileView(bytes, bytes.size()) {}
+  explicit FileView(const ByteSource& source) : FileView(source, source.size()) {}
+  /// Of a file that is packed as a whole, and has `packed` bytes.
+  FileView(Bytes bytes, std::uint64_t packed)
+      : bytes_(bytes.data()), size_(bytes.size()), packed_(packed) {}
+  FileView(const ByteSource& source, std::uint64_t packed)
+      : source_(&source), size_(source.size()), packed_(packed) {}
 
   [[nodiscard]] std::uint64_t size() const { return size_; }
+  /// How many bytes somebody had to store: fewer than size() if the file is packed. What is kept
+  /// in memory for each part of a file is bounded by this.
+  [[nodiscard]] std::uint64_t packed_size() const { return packed_; }
 
   /// How many of `length` bytes from `offset` the file has.
   [[nodiscard]] std::uint64_t available(FileOffset offset, std::uint64_t length) const {
@@ -85,6 +93,7 @@ class FileView {
   const std::byte* bytes_ = nullptr;
   const ByteSource* source_ = nullptr;
   std::uint64_t size_ = 0;
+  std::uint64_t packed_ = 0;
 };
 
 }  // namespace engram::image

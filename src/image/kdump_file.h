@@ -19,7 +19,8 @@ namespace engram::image::kdump {
 
 [[nodiscard]] bool is_flattened(Bytes head);
 
-/// Does not own the bytes. Of a flattened file it has an index of 32 bytes a record.
+/// Does not own the bytes. Of a flattened file it has an index: less than 27 bytes a record, in a
+/// file that is packed by blocks some 80.
 class PlainFile {
  public:
   /// Whether the file is cut goes to the notices. Errors: a flattened file without a usable record.

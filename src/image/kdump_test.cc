@@ -221,6 +221,28 @@ TEST(Kdump, ABitmapOfMemoryWithAHoleSaysNothingOfWhatWasLeftOut) {
   expect_pages(*image, dump);
 }
 
+TEST(Kdump, FlatRecordsAreBounded) {
+  Kdump dump;
+  Buffer out = flat_header();
+  append_flat_record(out, 0, dump.file());
+  Buffer record;
+  append_flat_record(record, kMiB, Buffer(1));
+  out.reserve(out.size() + kMostRanges * record.size());
+  for (std::size_t i = 0; i < kMostRanges; ++i) {
+    out.insert(out.end(), record.begin(), record.end());
+  }
+  const TempFile file(out);
+  const auto image = Image::open(file.path());
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_TRUE(image->truncated());
+  EXPECT_THAT(
+      notices_of(*image),
+      HasSubstr(fmt::format("kdump: flattened: record 4194304 at {:#x}: too many for a file "
+                            "of {} bytes; what comes before it is used",
+                            out.size() - record.size(), out.size())));
+  expect_pages(*image, dump);
+}
+
 TEST(Kdump, FlattenedButNoKdumpSaysSo) {
   Buffer out = flat_header();
   append_flat_record(out, 0, elf_file({{PT_LOAD, 0x1000, pattern(4096, 1)}}));

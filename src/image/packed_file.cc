@@ -177,7 +177,8 @@ Result<void> PackedFile::unpack_all(const GoOn& go_on) {
 }
 
 FileView PackedFile::view() const {
-  return blocks_.empty() ? FileView(mapping_->unsafe_exclusive_bytes()) : FileView(*this);
+  return blocks_.empty() ? FileView(mapping_->unsafe_exclusive_bytes(), file_.size())
+                         : FileView(*this, file_.size());
 }
 
 std::uint64_t PackedFile::size() const {

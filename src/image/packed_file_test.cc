@@ -100,6 +100,7 @@ TEST(PackedFile, UnpacksABlockWhenItIsReadAndNeverTwice) {
     const auto packed = open_packed(sample.file);
     EXPECT_EQ(packed->unpacked_blocks(), 0U);
     const FileView view = packed->view();
+    EXPECT_EQ(view.packed_size(), sample.file.size());
     EXPECT_EQ(view.load<std::uint8_t>(FileOffset(2 * kMiB)), load<std::uint8_t>(bytes, 2 * kMiB));
     EXPECT_EQ(packed->unpacked_blocks(), 1U);
 
