@@ -27,19 +27,19 @@ class Unpacker {
            MutableBytes in, MutableBytes out)
       : file_(file), at_(at), end_(at + length), decoder_(decoder), in_(in), out_(out) {}
 
-  /// Up to `most` bytes go to `scratch`, from `to` on. Errors: those of writing; go_on() said no.
-  Result<Unpacked> run(const ScratchFile& scratch, FileOffset to, std::uint64_t most,
-                       const std::function<bool(FileOffset)>& go_on) {
-    Unpacked done;
+  /// Up to `most` bytes go to `scratch`, from `to` on. `done` has what was written, also after an
+  /// error. Errors: those of writing; go_on() said no.
+  Result<void> run(const ScratchFile& scratch, FileOffset to, std::uint64_t most,
+                   const std::function<bool(FileOffset)>& go_on, Unpacked& done) {
     bool more = true;
     while (more) {
       const std::size_t filled = fill(done, most, more);
       ENGRAM_CHECK(scratch.write(to + done.size, out_.first(filled)));
       done.size += filled;
-      if (go_on && !go_on(at_ - rest_.size())) return fail("it was not unpacked");
+      done.at = at_ - rest_.size();
+      if (go_on && !go_on(done.at)) return fail("it was not unpacked");
     }
-    done.at = at_ - rest_.size();
-    return done;
+    return {};
   }
 
  private:
@@ -156,8 +156,8 @@ Result<void> PackedFile::unpack_all(const GoOn& go_on) {
   const auto ask = [&](FileOffset at) { return !go_on || go_on({at.value, file_.size()}); };
   Buffers buffers;
   Unpacker unpacker(file_, FileOffset(0), file_.size(), *decoder, buffers.in, buffers.out);
-  ENGRAM_TRY(const Unpacked done,
-             unpacker.run(scratch_, FileOffset(0), PackedBlocks::kLongestFile, ask));
+  Unpacked done;
+  ENGRAM_CHECK(unpacker.run(scratch_, FileOffset(0), PackedBlocks::kLongestFile, ask, done));
   if (done.size == 0) {
     return fail("nothing can be unpacked: at {:#x}: {}", done.at.value,
                 done.problem.value_or("it has no bytes"));
@@ -229,19 +229,19 @@ std::uint64_t PackedFile::make(std::size_t index) const {
   ++unpacked_blocks_;
   auto buffers = take_buffers();
   Unpacker unpacker(file_, block.at, block.packed, *decoder, buffers->in, buffers->out);
-  const auto done = unpacker.run(scratch_, block.start, block.size, {});
+  Unpacked done;
+  const auto written = unpacker.run(scratch_, block.start, block.size, {}, done);
   give_back(std::move(buffers));
-  if (!done) {
-    problem(done.error().text);
-    return 0;
+  if (!written) {
+    // What is there is all that there will be: to unpack it again for each read takes hours.
+    problem(fmt::format("{}; its first {} bytes are used", written.error().text, done.size));
+  } else if (done.problem) {
+    problem(*done.problem);
+  } else if (done.size < block.size) {
+    problem(fmt::format("it gives {} bytes", done.size));
   }
-  if (done->problem) {
-    problem(*done->problem);
-  } else if (done->size < block.size) {
-    problem(fmt::format("it gives {} bytes", done->size));
-  }
-  there_[index].store(done->size, std::memory_order_release);
-  return done->size;
+  there_[index].store(done.size, std::memory_order_release);
+  return done.size;
 }
 
 std::unique_ptr<PackedFile::Buffers> PackedFile::take_buffers() const {

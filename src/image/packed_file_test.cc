@@ -4,7 +4,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
+#include <csignal>
 #include <thread>
 
 #include "image/formats.h"
@@ -266,6 +268,47 @@ TEST(PackedFile, ABlockThatEndsBeforeItsEndEnds) {
   static_cast<void>(packed->read(FileOffset(0), first));
   ASSERT_EQ(packed->problems()->list().size(), 1U);
   EXPECT_THAT(packed->problems()->list()[0].text, HasSubstr("it ends before its declared end"));
+}
+
+/// While it lives no file grows beyond so many bytes.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(std::uint64_t most) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limit{most, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  void (*handler_)(int);
+  rlimit before_{};
+};
+
+TEST(PackedFile, ABlockThatCannotBeWrittenIsNotUnpackedAgain) {
+  constexpr std::size_t kLarge = 2 * kMiB;
+  const Buffer bytes = pattern(2 * kLarge, 5);
+  const Buffer file = zstd_frames(bytes, kLarge);
+  const auto packed = open_packed(file);
+  const FileSizeLimit limit(kLarge + kMiB + 12'345);  // in the second block
+  Buffer to(kLarge);
+  for (int again = 0; again < 2; ++again) {
+    EXPECT_EQ(packed->read(FileOffset(kLarge), to), kMiB);
+    EXPECT_TRUE(std::equal(to.begin(), to.begin() + kMiB, bytes.begin() + kLarge));
+    EXPECT_EQ(packed->read(FileOffset(2 * kLarge - 100), MutableBytes(to).first(10)), 0U);
+  }
+  EXPECT_EQ(packed->unpacked_blocks(), 1U);
+  ASSERT_EQ(packed->problems()->list().size(), 1U);
+  EXPECT_THAT(packed->problems()->list()[0].text,
+              testing::AllOf(HasSubstr("zstd: block 1 at 0x"),
+                             HasSubstr("; its first 1048576 bytes are used")));
+  EXPECT_EQ(packed->read(FileOffset(0), to), kLarge);
+  EXPECT_TRUE(std::equal(to.begin(), to.end(), bytes.begin()));
 }
 
 TEST(PackedFile, ASizeThatNobodyHasIsOnlyAClaim) {
