@@ -6,12 +6,17 @@
 
 #include <algorithm>
 #include <chrono>
+#include <new>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 namespace engram::image {
 namespace {
 
 constexpr std::size_t kPiece = 256 * kKiB;  // what is read, and written, at once
+// Larger blocks are made only if somebody needs them: each takes a quarter of a second or more.
+constexpr std::uint64_t kLargestAhead = 16 * kMiB;
 
 /// What came of unpacking.
 struct Unpacked {
@@ -86,6 +91,10 @@ class Unpacker {
   Bytes rest_;  // of what was read: what is not used yet
   bool cut_ = false;
 };
+
+std::size_t processors() {
+  return std::max<std::size_t>(std::thread::hardware_concurrency(), 1);
+}
 
 double in_mib(std::uint64_t bytes) {
   return static_cast<double>(bytes) / static_cast<double>(kMiB);
@@ -209,6 +218,46 @@ std::size_t PackedFile::read(FileOffset from, MutableBytes to) const {
 }
 
 std::uint64_t PackedFile::make(std::size_t index) const {
+  const std::size_t end = end_of_group(index);
+  std::atomic<std::size_t> next = index + 1;
+  const auto work = [&] {
+    for (std::size_t i = next++; i < end; i = next++) static_cast<void>(make_one(i));
+  };
+  std::vector<std::jthread> helpers;
+  const std::size_t most = std::min(processors(), end - index);
+  while (helpers.size() + 1 < most) {
+    try {
+      helpers.emplace_back([&work] {
+        try {
+          work();
+        } catch (const std::bad_alloc&) {  // who needs the block tries again
+        }
+      });
+    } catch (const std::system_error&) {  // there are no more threads
+      break;
+    }
+  }
+  const std::uint64_t there = make_one(index);
+  work();
+  return there;
+}
+
+std::size_t PackedFile::end_of_group(std::size_t index) const {
+  const std::lock_guard lock(group_mutex_);
+  if (index >= group_begin_ && index < group_end_) return index + 1;  // is being made
+  const std::size_t before = group_end_ - group_begin_;
+  const std::size_t blocks =
+      index == group_end_ ? std::clamp<std::size_t>(2 * before, 1, 2 * processors()) : 1;
+  group_begin_ = index;
+  group_end_ = index + 1;
+  while (group_end_ < blocks_.size() && group_end_ - index < blocks &&
+         blocks_[group_end_].size <= kLargestAhead) {
+    ++group_end_;
+  }
+  return group_end_;
+}
+
+std::uint64_t PackedFile::make_one(std::size_t index) const {
   const std::lock_guard lock(locks_[index % kLocks]);
   if (const auto there = there_[index].load(); there != kNotMade) return there;
   const PackedBlock& block = blocks_[index];

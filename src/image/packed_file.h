@@ -77,8 +77,13 @@ class PackedFile final : public ByteSource {
 
   Result<void> use_blocks(std::vector<PackedBlock> blocks);
   Result<void> unpack_all(const GoOn& go_on);
-  /// How many bytes of a block are there.
+  /// How many bytes of a block are there. Who reads the blocks in their order has more and more of
+  /// them made at the same time, on all processors.
   [[nodiscard]] std::uint64_t make(std::size_t index) const;
+  /// Behind the last of those that are made with block `index`.
+  [[nodiscard]] std::size_t end_of_group(std::size_t index) const;
+  /// The same of one block alone.
+  [[nodiscard]] std::uint64_t make_one(std::size_t index) const;
 
   /// What unpacking goes through; as many as ever threads unpacked at once.
   struct Buffers;
@@ -97,6 +102,8 @@ class PackedFile final : public ByteSource {
   std::unique_ptr<std::atomic<std::uint64_t>[]> there_;  // bytes of each, or kNotMade
   mutable std::array<std::mutex, kLocks> locks_;         // of whoever makes a block
   mutable std::atomic<std::uint64_t> unpacked_blocks_ = 0;
+  mutable std::mutex group_mutex_;                              // of what follows
+  mutable std::size_t group_begin_ = 0, group_end_ = 0;         // what was made last
   mutable std::unordered_map<std::uint64_t, Shifted> shifted_;  // by the difference
   mutable std::mutex buffers_mutex_;                            // of what follows
   mutable std::vector<std::unique_ptr<Buffers>> buffers_;       // that are not in use

@@ -122,6 +122,24 @@ TEST(PackedFile, UnpacksABlockWhenItIsReadAndNeverTwice) {
   }
 }
 
+TEST(PackedFile, UnpacksAheadOfWhoReadsTheBlocksInTheirOrder) {
+  const Buffer bytes = memory_bytes();
+  const Buffer file = zstd_frames(bytes, kBlock);
+  const auto packed = open_packed(file);
+  const auto unpacked_by = [&](std::size_t block) {
+    const std::uint64_t before = packed->unpacked_blocks();
+    const std::size_t at = block * kBlock + 1000;
+    EXPECT_EQ(packed->view().load<std::uint64_t>(FileOffset(at)), load<std::uint64_t>(bytes, at));
+    return packed->unpacked_blocks() - before;
+  };
+  EXPECT_EQ(unpacked_by(0), 1U);
+  EXPECT_EQ(unpacked_by(1), 2U);
+  EXPECT_EQ(unpacked_by(2), 0U);
+  EXPECT_EQ(unpacked_by(7), 1U);
+  EXPECT_EQ(unpacked_by(4), 1U);
+  EXPECT_EQ(unpacked_by(3), 1U);
+}
+
 TEST(PackedFile, HasFormatsInIt) {
   Buffer lime;
   append_lime_range(lime, 0x1000, pattern(kMiB, 1));
