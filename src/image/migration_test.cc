@@ -1,6 +1,7 @@
 // SPDX-FileCopyrightText: engram contributors
 // SPDX-License-Identifier: Apache-2.0
 #include "image/test_migration.h"
+#include "image/test_packed.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -236,25 +237,25 @@ TEST(Migration, SaysWhichBlockItTakesForRam) {
   EXPECT_THAT(notices_of(*image), HasSubstr("\"mach-virt.ram\", the largest one"));
 }
 
-/// Pages with fixed places in the file, as QEMU writes them with mapped-ram: page 1 of 3.
-MigrationStream mapped_stream(std::uint64_t base = 0) {
+/// Pages with fixed places in the file, as QEMU writes them with mapped-ram: page 1 of `pages`.
+MigrationStream mapped_stream(std::uint64_t base = 0, std::uint64_t pages = 3) {
   MigrationStream stream;
   stream.subsection("configuration/capabilities");
   stream.number(std::uint32_t{1});
   stream.name("mapped-ram");
   stream.section(Part::section_start, MigrationStream::kRam, "ram", 4);
-  stream.number((3 * kPageSize) | migration::kFlagMemorySize);
+  stream.number((pages * kPageSize) | migration::kFlagMemorySize);
   stream.name("pc.ram");
-  stream.number(3 * kPageSize);
+  stream.number(pages * kPageSize);
   stream.number(std::uint32_t{1});
   stream.number(kPageSize);
   stream.number(base + stream.bytes.size() + 16);
   stream.number(base + kMiB);
-  append(stream.bytes, std::uint64_t{0b010});
+  append(stream.bytes, std::uint64_t{0b010});  // room for 64
   stream.bytes.resize(kMiB);
   append(stream.bytes, pattern(kPageSize, 7));  // of no more use: its bit is clear
   append(stream.bytes, pattern(kPageSize, 8));
-  stream.bytes.resize(kMiB + 3 * kPageSize);
+  stream.bytes.resize(kMiB + pages * kPageSize);
   stream.end_of_part();
   stream.part(Part::section_end, MigrationStream::kRam);
   stream.end_of_part();
@@ -271,6 +272,26 @@ TEST(Migration, ReadsPagesAtFixedPlaces) {
   EXPECT_EQ(page_of(*image, PhysAddr(kPageSize)), pattern(kPageSize, 8));
   EXPECT_EQ(page_of(*image, PhysAddr(2 * kPageSize)), Buffer(kPageSize));
   EXPECT_EQ(header_of(*image).find("capabilities")->second, "mapped-ram");
+}
+
+TEST(Migration, PagesBehindABitmapThatCannotBeReadAreNoZeros) {
+  const Buffer bytes = mapped_stream(0, 64).bytes;
+  const auto bit = std::find(bytes.begin() + 100, bytes.end(), std::byte{0b010});
+  ASSERT_NE(bit, bytes.end());
+  const auto cut = static_cast<std::size_t>(bit + 2 - bytes.begin());  // in the bitmap
+  Buffer packed = zstd_frame(Bytes(bytes).first(cut));
+  const std::size_t damaged = packed.size();
+  append(packed, zstd_frame(Bytes(bytes).subspan(cut, 400 * kKiB)));
+  append(packed, zstd_frame(Bytes(bytes).subspan(cut + 400 * kKiB)));
+  packed[damaged + 12] ^= std::byte{0xFF};  // behind the headers of its first block
+  const TempFile file(packed);
+  const auto image = Image::open(file.path());
+  ASSERT_TRUE(image.has_value()) << image.error().text;
+  EXPECT_EQ(notices_of(*image), "migration: 48 of 64 pages of RAM are not in it\n");
+  EXPECT_EQ(page_of(*image, PhysAddr(kPageSize)), pattern(kPageSize, 8));
+  EXPECT_EQ(page_of(*image, PhysAddr(15 * kPageSize)), Buffer(kPageSize));
+  EXPECT_EQ(page_of(*image, PhysAddr(16 * kPageSize)), Buffer());
+  EXPECT_EQ(page_of(*image, PhysAddr(63 * kPageSize)), Buffer());
 }
 
 TEST(Migration, PlacesThatNoFileHasAreRefused) {
