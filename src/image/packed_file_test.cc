@@ -374,6 +374,16 @@ TEST(PackedFile, NamesTheFolderThatIsMissing) {
   EXPECT_THAT(image.error().text, HasSubstr("a temporary file in /nowhere/at/all"));
 }
 
+TEST(PageProblems, ListEachOnce) {
+  PageProblems problems;
+  for (int again = 0; again < 3; ++again) {
+    problems.add("no room for block 1");
+    problems.add(PhysAddr(kPageSize), [] { return "damaged"; });
+    problems.add("no room for block 2");
+  }
+  EXPECT_EQ(problems.list().size(), 3U);
+}
+
 TEST(ScratchFile, ZerosTakeNoRoom) {
   const auto scratch = ScratchFile::create();
   ASSERT_TRUE(scratch.has_value()) << scratch.error().text;

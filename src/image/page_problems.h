@@ -20,7 +20,8 @@ struct PageProblem {
   std::string text;                 ///< what is wrong with it in the file
 };
 
-/// A bounded list that several threads may append to. Each page is listed once.
+/// A bounded list that several threads may append to. Each page is listed once, and each text that
+/// is of none.
 class PageProblems {
  public:
   /// `describe()` makes the text, if there is room for it.
@@ -35,7 +36,11 @@ class PageProblems {
   }
   void add(std::string text) {
     const std::lock_guard lock(mutex_);
-    if (problems_.size() < kMost) problems_.push_back({std::nullopt, std::move(text)});
+    if (problems_.size() == kMost) return;
+    for (const PageProblem& known : problems_) {
+      if (!known.address && known.text == text) return;
+    }
+    problems_.push_back({std::nullopt, std::move(text)});
   }
   [[nodiscard]] std::vector<PageProblem> list() const {
     const std::lock_guard lock(mutex_);
