@@ -49,8 +49,12 @@ Entry decode_linux(std::uint64_t entry, unsigned level) {
   const bool is_page = level == 1 || (level <= kHighestPageLevel && (entry & kPageSizeBit) != 0);
   if (!is_page || (entry & kNoAccess) == 0) return {};
   // The frame is inverted, so that no processor that reads ahead finds it (L1TF): protnone_mask()
-  // in arch/x86/include/asm/pgtable-invert.h, 6b28baca9b1f.
-  Entry found = decode_present(entry ^ kAddressMask, level);
+  // in arch/x86/include/asm/pgtable-invert.h, 6b28baca9b1f. Of a large page pmd_modify() and
+  // pfn_pud() invert the frame's own bits; pte_modify(), which hugetlbfs uses, those below, too.
+  const std::uint64_t below =
+      level == 1 ? 0 : kAddressMask & ((level == 2 ? 2 * kMiB : kGiB) - 1) & ~kLargePagePat;
+  const std::uint64_t inverted = (entry & below) == 0 ? kAddressMask & ~below : kAddressMask;
+  Entry found = decode_present(entry ^ inverted, level);
   found.access = {};
   return found;
 }

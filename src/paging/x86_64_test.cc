@@ -51,6 +51,22 @@ TEST_P(LinuxPaging, APageThatNobodyMayTouchIsThereWithoutRights) {
   }
 }
 
+TEST_P(LinuxPaging, ALargePageIsInvertedAsAWholeOrDownToItsOwnBits) {
+  constexpr std::uint64_t kPat = std::uint64_t{1} << 12U;
+  constexpr std::uint64_t kBelow = 2 * kMiB - 1;
+  for (const std::uint64_t pat : {std::uint64_t{0}, kPat}) {
+    for (const std::uint64_t frame : {inverted(kPage), inverted(kPage) & ~kBelow}) {
+      SCOPED_TRACE(frame | pat);
+      memory_ = TestMemory(64 * kPageSize);
+      root_ = memory_.new_table();
+      const auto found = translate((frame & ~kPat) | pat | kProtNone | kAccessed, 2 * kMiB);
+      ASSERT_TRUE(found);
+      EXPECT_EQ(found->physical, kPage + offset_in(2 * kMiB) + 0x123);
+      EXPECT_EQ(found->page_size, 2 * kMiB);
+    }
+  }
+}
+
 TEST_P(LinuxPaging, OthersSeeNothingThere) {
   const auto found = translate(inverted(kPage) | kProtNone, kPageSize, Software::any);
   ASSERT_FALSE(found);

@@ -62,8 +62,17 @@ def one_namespace(image):
         assert found == [{"count": 0}], (table, found)
 
 
+def no_cgroups(image):
+    """An error, not an empty table."""
+    without(image, ("cgroups", "css_set", "cgrp_cset_link", "cgroup_root", "cgroup_subsys"))
+    code, error = image.strict("SELECT * FROM cgroups")
+    assert code == 1 and "it is built without them" in error, (code, error)
+    assert image.strict("SELECT pid FROM tasks") == (0, "")
+
+
 CASES = {name: functools.partial(option, names=names, queries=queries) for name, (names, queries) in OPTIONS.items()}
 CASES["one namespace"] = one_namespace
+CASES["no cgroups"] = no_cgroups
 
 
 if __name__ == "__main__":

@@ -29,25 +29,27 @@ Cgroups::Cgroups(LinuxKernel& kernel)
     : reader_(kernel.reader()), subsystems_(kernel.symbols().address_of("cgroup_subsys")) {
   auto& diagnostics = reader_.diagnostics();
   const auto& types = kernel.types();
-  css_set_ = Layout(types, diagnostics, "task_struct").field<VirtAddr>("cgroups");
-  const Layout set(types, diagnostics, "css_set");
+  // All of these, but kernfs, are there with CONFIG_CGROUPS only.
+  css_set_ = Layout(types, diagnostics, "task_struct").optional_field<VirtAddr>("cgroups");
+  const auto set = Layout::of_optional(types, diagnostics, "css_set");
   default_ = set.field<VirtAddr>("dfl_cgrp");
   links_ = set.offset_of("cgrp_links");
-  const Layout link(types, diagnostics, "cgrp_cset_link");
+  const auto link = Layout::of_optional(types, diagnostics, "cgrp_cset_link");
   link_cgroup_ = link.field<VirtAddr>("cgrp");
   link_node_ = link.offset_of("cgrp_link");
-  const Layout cgroup(types, diagnostics, "cgroup");
+  const auto cgroup = Layout::of_optional(types, diagnostics, "cgroup");
   node_ = cgroup.field<VirtAddr>("kn");
   root_ = cgroup.field<VirtAddr>("root");
   css_flags_ = cgroup.field<std::uint32_t>("self.flags");
   const Layout node(types, diagnostics, "kernfs_node");
   node_parent_ = node.first_of<VirtAddr>({"__parent", "parent"});  // 633488947ef6, 6.15
   node_name_ = node.field<VirtAddr>("name");
-  const Layout root(types, diagnostics, "cgroup_root");
+  const auto root = Layout::of_optional(types, diagnostics, "cgroup_root");
   hierarchy_ = root.field<std::uint32_t>("hierarchy_id");
   controllers_ = root.field<std::uint32_t>("subsys_mask");
   root_name_ = root.text("name");
-  legacy_name_ = Layout(types, diagnostics, "cgroup_subsys").field<VirtAddr>("legacy_name");
+  legacy_name_ =
+      Layout::of_optional(types, diagnostics, "cgroup_subsys").field<VirtAddr>("legacy_name");
 }
 
 std::vector<VirtAddr> Cgroups::of_task(VirtAddr task) const {

@@ -20,6 +20,9 @@ class Cgroups {
  public:
   explicit Cgroups(LinuxKernel& kernel);
 
+  /// False if the kernel is built without them.
+  [[nodiscard]] bool are_known() const { return css_set_ && default_; }
+
   /// The struct cgroups of a task: one in each hierarchy, the unified one (version 2) first.
   [[nodiscard]] std::vector<VirtAddr> of_task(VirtAddr task) const;
 

@@ -169,7 +169,7 @@ std::optional<std::string> Ftrace::filter_names(VirtAddr operations) const {
   if (*count > kNameLimit) {
     reader_.report(
         hash_count_.name, *hash,
-        fmt::format("{} functions, the names of at most {} are shown", *count, kNameLimit));
+        fmt::format("{} functions, more than {}: their names are not shown", *count, kNameLimit));
     return std::nullopt;
   }
   const auto bits = reader_.get(*hash, hash_bits_);

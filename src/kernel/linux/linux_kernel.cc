@@ -6,7 +6,6 @@
 
 #include <utility>
 
-#include "base/interruption.h"
 #include "kernel/linux/cgroup.h"
 #include "kernel/linux/file_table.h"
 #include "kernel/linux/ftrace.h"
@@ -108,9 +107,6 @@ const char* encoding_name(types::AddressEncoding encoding) {
 Result<std::unique_ptr<LinuxKernel>> LinuxKernel::find(const image::Image& image,
                                                        Diagnostics& diagnostics, Effort effort,
                                                        const std::string& cache_folder) {
-  // The session notes that it has looked: this is not begun a second time.
-  const std::atomic<bool> never = false;
-  const Interruptible not_now(never);
   std::unique_ptr<LinuxKernel> kernel;
   std::string why = "nothing in it looks like the page tables of a kernel";
   bool searched_memory = effort == Effort::quick;

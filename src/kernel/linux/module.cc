@@ -49,7 +49,9 @@ Modules::Modules(LinuxKernel& kernel)
   tree_ = symbols.address_of("mod_tree");
   taint_table_ = symbols.address_of("taint_flags");
 
-  const Layout module(types, diagnostics, "module");
+  // Without modules there is no such structure, which is known by there being no list either.
+  const auto module = head_ ? Layout(types, diagnostics, "module")
+                            : Layout::of_optional(types, diagnostics, "module");
   size_ = module.size();
   list_ = module.offset_of("list");
   kobject_ = module.offset_of("mkobj");
@@ -100,6 +102,7 @@ Modules::Modules(LinuxKernel& kernel)
 
 Result<const std::vector<Module>*> Modules::all() const {
   if (!head_) return fail("the kernel has no symbol modules: it is built without modules");
+  if (!list_) return fail("the kernel's types have no module.list");
   once_.call([this] { find_all(); });
   return &all_;
 }

@@ -27,7 +27,7 @@ std::string type_name(std::string_view enumerator) {
 
 // Since ac3b43283923 (6.4) a module has mem[]; before it had core_layout and init_layout.
 ModuleMemory::ModuleMemory(const types::TypeDb& types, Reader reader) : reader_(reader) {
-  const Layout module(types, reader_.diagnostics(), "module");
+  const auto module = Layout::of_optional(types, reader_.diagnostics(), "module");
   const auto add = [&](std::string type, const std::string& path) {
     allocations_.push_back({std::move(type), module.field<VirtAddr>(path + ".base"),
                             module.field<std::uint32_t>(path + ".size")});

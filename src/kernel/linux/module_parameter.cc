@@ -93,7 +93,7 @@ ModuleParameters::ModuleParameters(LinuxKernel& kernel)
       init_end_(kernel.symbols().address_of("__init_end")) {
   auto& diagnostics = reader_.diagnostics();
   const auto& types = kernel.types();
-  const Layout module(types, diagnostics, "module");
+  const auto module = Layout::of_optional(types, diagnostics, "module");
   first_ = module.field<VirtAddr>("kp");
   count_ = module.field<std::uint32_t>("num_kp");
   const Layout parameter(types, diagnostics, "kernel_param");

@@ -39,14 +39,14 @@ class ModuleSymbolReader {
                      const types::SymbolTable& kernel_symbols)
       : reader_(reader), symbols_(kernel_symbols), types_(types), memory_(types, reader) {
     auto& diagnostics = reader.diagnostics();
-    const Layout module(types, diagnostics, "module");
+    const auto module = Layout::of_optional(types, diagnostics, "module");
     state_ = module.field<std::int32_t>("state");
     name_ = module.text("name");
     kallsyms_ = module.field<VirtAddr>("kallsyms");
     exports_ = module.field<VirtAddr>("syms");
     export_count_ = module.field<std::uint32_t>("num_syms");
     list_ = module.offset_of("list");
-    const Layout kallsyms(types, diagnostics, "mod_kallsyms");
+    const auto kallsyms = Layout::of_optional(types, diagnostics, "mod_kallsyms");
     symtab_ = kallsyms.field<VirtAddr>("symtab");
     symbol_count_ = kallsyms.field<std::uint32_t>("num_symtab");
     strtab_ = kallsyms.field<VirtAddr>("strtab");

@@ -128,7 +128,7 @@ const Socket* Sockets::find(VirtAddr address) const {
 }
 
 // A subflow of MPTCP shares the struct socket of the connection that it is part of
-// (mptcp_sock_graft() in net/mptcp/protocol.h), which knows the connection only.
+// (mptcp_sock_graft() in net/mptcp/protocol.h, 5.12), which knows the connection only.
 std::vector<std::int32_t> Sockets::holders(const Socket& socket) const {
   const auto& holders = index().holders;
   auto found = holders.find(socket.address);

@@ -57,8 +57,11 @@ const std::vector<Column<Membership>>& columns() {
 }
 
 Result<Rows<Membership>> open(Session& session, std::span<const KeyValue> values) {
-  ENGRAM_TRY(auto tasks, tasks_once(session, values, 0));
   ENGRAM_TRY(auto* kernel, session.linux_kernel());
+  if (!kernel->cgroups().are_known()) {
+    return fail("cgroups: the kernel's types have no control groups: it is built without them");
+  }
+  ENGRAM_TRY(auto tasks, tasks_once(session, values, 0));
   return [&cgroups = kernel->cgroups(), tasks = std::move(tasks), next = std::size_t{0},
           found = std::vector<VirtAddr>(),
           at = std::size_t{0}]() mutable -> Result<std::optional<Membership>> {

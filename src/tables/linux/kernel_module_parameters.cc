@@ -77,7 +77,12 @@ const std::vector<Column<Parameter>>& columns() {
 }
 
 Result<Rows<Parameter>> open(Session& session, std::span<const KeyValue> values) {
-  ENGRAM_TRY(auto modules, modules_once(session, values, 0));
+  ENGRAM_TRY(auto* kernel, session.linux_kernel());
+  std::vector<kernel::Module> modules;
+  // A kernel without modules has parameters of its own.
+  if (!values.empty() || kernel->symbols().address_of("modules")) {
+    ENGRAM_TRY(modules, modules_once(session, values, 0));
+  }
   const auto& parameters = parameters_of(session);
   return
       [&parameters, built_in_follow = values.empty(), modules = std::move(modules),
