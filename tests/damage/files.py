@@ -5,6 +5,7 @@
 
 files.py --engram PROGRAM --dump FOLDER
 """
+import subprocess
 import sys
 
 from changed import complaints, run
@@ -42,6 +43,22 @@ def count(image):
     assert files(image) == {key: row for key, row in before.items() if key[0] != table}
     (location, message), = complaints(image, "task_open_files")
     assert location == "fdtable.max_fds" and "4294967295" in message, (location, message)
+
+
+def by_table(image):
+    """Whose objects could not be read: in a query's complaint, in the shell's, once each, and in diagnostics."""
+    table = int(one(image, "/etc/passwd")["file_table"], 16)
+    image.write(image.read(table + FDT) + MAX_FDS, 0xFFFF_FFFF, 4)
+    asked = "SELECT count(fd) FROM task_open_files"
+    code, complaint = image.strict(f"SELECT count(pid) FROM tasks; {asked}")
+    assert code == 1 and "1 object could not be read in full (task_open_files 1): " in complaint, complaint
+    assert image.strict("SELECT count(pid) FROM tasks") == (0, "")
+    shell = subprocess.run([image.engram, "shell", "--no-config", image.path], input=f"{asked};\n{asked};\n",
+                           capture_output=True, encoding="utf-8", check=True, timeout=60)
+    assert shell.stderr.count("(task_open_files 1)") == 1, shell.stderr
+    found = image.query(f"CREATE TEMP TABLE asked AS {asked}; SELECT table_name, count(DISTINCT address) AS objects"
+                        " FROM diagnostics WHERE level <= 2 GROUP BY table_name")
+    assert found == [{"table_name": "task_open_files", "objects": 1}], found
 
 
 def nowhere(image):
@@ -160,7 +177,8 @@ def subtype(image):
     assert types["a"].startswith("tmpfs.Linux version"), types
 
 
-CASES = {case.__name__: case for case in (count, nowhere, inode, loop, tree, overlay, backing, unrooted, subtype)}
+CASES = {case.__name__: case for case in (count, by_table, nowhere, inode, loop, tree, overlay, backing, unrooted,
+                                          subtype)}
 
 
 if __name__ == "__main__":
