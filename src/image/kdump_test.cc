@@ -286,7 +286,6 @@ class KdumpDamage : public testing::TestWithParam<Damage> {};
 // Where Kdump puts things.
 constexpr std::size_t kBitmap = 5 * kPageSize;
 constexpr std::size_t kDescriptors = 6 * kPageSize;
-constexpr std::size_t kCount = 6;
 
 TEST_P(KdumpDamage, IsNamedAndSurvived) {
   Kdump dump;
@@ -400,7 +399,7 @@ TEST(Kdump, ABadPageFailsWithAReasonAndTheOthersAreFine) {
     EXPECT_TRUE(image->page_problems().empty()) << bad.name;
     for (int again = 0; again < 2; ++again) {
       EXPECT_EQ(stop_at(*image, 1), MemoryErrc::source_truncated) << bad.name;
-      for (const std::uint64_t page : {0, 5, 6, 7, 40}) {
+      for (const std::uint64_t page : {0U, 5U, 6U, 7U, 40U}) {
         EXPECT_EQ(stop_at(*image, page), MemoryErrc::none) << bad.name;
       }
     }

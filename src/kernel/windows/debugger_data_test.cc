@@ -92,7 +92,8 @@ TEST_F(DebuggerDataTest, APlainBlockIsRead) {
 }
 
 TEST_F(DebuggerDataTest, AnEncodedBlockIsDecodedWithoutItsKeys) {
-  for (const std::uint64_t never : {0x0123456789abcd00, 0x0123456789abcd3f, 0x7edcba9876543221}) {
+  for (const std::uint64_t never :
+       {0x0123456789abcd00U, 0x0123456789abcd3fU, 0x7edcba9876543221U}) {
     put(encoded(plain_block(), never, 0x5aa5'1234'9876'fedc, kBase.value + 0x2468));
     const auto data = read();
     ASSERT_TRUE(data) << data.error().text;
