@@ -82,7 +82,7 @@ struct Region {
   }
   /// The first byte of a region with Backing::host.
   [[nodiscard]] const std::byte* host() const {
-    return reinterpret_cast<const std::byte*>(std::uintptr_t{host_});
+    return reinterpret_cast<const std::byte*>(std::uintptr_t{host_});  // NOLINT(*-no-int-to-ptr)
   }
   void set_host(const std::byte* host) {
     host_ = reinterpret_cast<std::uintptr_t>(host) & kHostMask;

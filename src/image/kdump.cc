@@ -18,7 +18,6 @@ namespace engram::image::kdump {
 namespace {
 
 using guest::Backing;
-using guest::Region;
 
 constexpr std::uint64_t kMostNoteBytes = 64 * kMiB;
 constexpr std::uint64_t kMostTextBytes = 1 * kMiB;  // VMCOREINFO, erase information

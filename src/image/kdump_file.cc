@@ -15,7 +15,6 @@
 namespace engram::image::kdump {
 namespace {
 
-using guest::Region;
 using guest::Regions;
 
 constexpr elf::ByteOrder kBigEndian(true);

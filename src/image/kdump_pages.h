@@ -124,7 +124,7 @@ class PageMemory final : public guest::PhysicalSource {
  public:
   static constexpr std::uint64_t kCacheBytes = 64 * kMiB;
 
-  explicit PageMemory(std::shared_ptr<const Pages> pages)
+  explicit PageMemory(const std::shared_ptr<const Pages>& pages)
       : cache_(pages, static_cast<std::size_t>(kCacheBytes / pages->page_size())) {}
 
   [[nodiscard]] guest::Transfer read(PhysAddr from, MutableBytes to) const override {

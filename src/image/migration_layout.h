@@ -61,7 +61,7 @@ inline constexpr std::uint32_t kMappedVersion = 1;
 // Where the section "cpu" of a 64-bit x86 machine has registers: bytes from its first one. A
 // segment is selector, base, limit, flags with 4, 8, 4 and 4 bytes.
 inline constexpr std::uint32_t kCpuVersion = 12;
-inline constexpr std::size_t kCpuRsp = 4 * 8;
+inline constexpr std::size_t kCpuRsp = 4 * std::size_t{8};
 inline constexpr std::size_t kCpuRip = 128;
 inline constexpr std::size_t kCpuRflags = 136;
 inline constexpr std::size_t kCpuGsBase = 236 + 5 * 20 + 4;

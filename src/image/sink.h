@@ -38,6 +38,9 @@ class FileSink final : public Sink {
   static Result<FileSink> create(const std::string& path);
 
   FileSink(FileSink&& other) noexcept;
+  FileSink(const FileSink&) = delete;
+  FileSink& operator=(const FileSink&) = delete;
+  FileSink& operator=(FileSink&&) = delete;
   ~FileSink() override;
 
   /// Errors: no room.

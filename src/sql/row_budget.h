@@ -40,6 +40,8 @@ class RowBudget {
 class BudgetShare {
  public:
   explicit BudgetShare(std::shared_ptr<RowBudget> budget) : budget_(std::move(budget)) {}
+  BudgetShare(const BudgetShare&) = delete;
+  BudgetShare& operator=(const BudgetShare&) = delete;
   BudgetShare(BudgetShare&& other) noexcept
       : budget_(std::move(other.budget_)), bytes_(std::exchange(other.bytes_, 0)) {}
   BudgetShare& operator=(BudgetShare&& other) noexcept {

@@ -133,6 +133,8 @@ class LinuxKernel {
   struct Changing {
     Changing();
     ~Changing();
+    Changing(const Changing&) = delete;
+    Changing& operator=(const Changing&) = delete;
     Once module_symbols_once;
     types::SymbolTable module_symbols;
     Lazy<Tasks> tasks;

@@ -159,7 +159,8 @@ class Tasks {
 
  private:
   static constexpr std::size_t kTaskLimit =
-      4 * 1024 * 1024;  ///< each has a number below PID_MAX_LIMIT (include/linux/threads.h)
+      std::size_t{4} * 1024 *
+      1024;  ///< each has a number below PID_MAX_LIMIT (include/linux/threads.h)
 
   void add_process(VirtAddr leader, std::optional<VirtAddr> root, std::vector<Task>& tasks) const;
   [[nodiscard]] std::optional<std::int32_t> number_of_pid(std::optional<VirtAddr> pid) const;

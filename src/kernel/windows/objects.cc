@@ -220,7 +220,7 @@ std::optional<std::string> Objects::file_name(VirtAddr file) const {
                                    "FILE_OBJECT.FileName", is_64_bit());
   if (!device || !name) return std::nullopt;
   if (!*device) return name->empty() ? std::nullopt : name;
-  const auto volume = path_of(*device);
+  auto volume = path_of(*device);
   if (!volume || name->empty()) return volume;
   return *volume + (name->front() == '\\' ? "" : "\\") + *name;
 }
