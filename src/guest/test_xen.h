@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// A stub of the Xen devices: no host of the tests runs under Xen. It takes the same requests, keeps
-// them for the test to look at, and maps the memory of a domain that is a memory file.
+// Stands in for the Xen devices: no host of the tests runs under Xen. It takes the same requests,
+// keeps them for the test to look at, and maps the memory of a domain that is a memory file.
 
 #include <cerrno>
 #include <cstring>

@@ -102,11 +102,11 @@ class PackedFile final : public ByteSource {
   std::unique_ptr<std::atomic<std::uint64_t>[]> there_;  // bytes of each, or kNotMade
   mutable std::array<std::mutex, kLocks> locks_;         // of whoever makes a block
   mutable std::atomic<std::uint64_t> unpacked_blocks_ = 0;
-  mutable std::mutex group_mutex_;                              // of what follows
-  mutable std::size_t group_begin_ = 0, group_end_ = 0;         // what was made last
   mutable std::unordered_map<std::uint64_t, Shifted> shifted_;  // by the difference
   mutable std::mutex buffers_mutex_;                            // of what follows
   mutable std::vector<std::unique_ptr<Buffers>> buffers_;       // that are not in use
+  mutable std::mutex group_mutex_;                              // of what follows
+  mutable std::size_t group_begin_ = 0, group_end_ = 0;         // what was made last
 };
 
 }  // namespace engram::image

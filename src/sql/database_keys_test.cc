@@ -67,9 +67,7 @@ TEST_F(DatabaseTest, ANumberForATextKeyIsLeftToSqlite) {
   FakeTable numbers("numbers", {{"word", Type::text, "Word.", false, true}},
                     {{std::string("05")}, {std::string("5")}});
   const std::array<const tables::Table*, 2> all{&numbers, &plain_};
-  auto database = Database::create(*session_, all, {{}, {}});
-  ASSERT_TRUE(database);
-  database_ = std::move(*database);
+  use(all);
   EXPECT_THAT(rows("SELECT word FROM numbers WHERE word = 5"), ElementsAre("5"));
   EXPECT_THAT(rows("SELECT word FROM numbers WHERE word = (SELECT CAST(5 AS INTEGER))"),
               UnorderedElementsAre("05", "5"))
@@ -87,9 +85,7 @@ TEST_F(DatabaseTest, AColumnThatIgnoresCaseIsNotPushedDownUnlessBytesAreCompared
   FakeTable sockets("sockets", {{"protocol", Type::text, "Protocol.", false, true, true}},
                     {{std::string("tcp")}, {std::string("udp")}});
   const std::array<const tables::Table*, 2> all{&sockets, &plain_};
-  auto database = Database::create(*session_, all, {{}, {}});
-  ASSERT_TRUE(database);
-  database_ = std::move(*database);
+  use(all);
   EXPECT_THAT(rows("SELECT protocol FROM sockets WHERE protocol = 'TCP'"), ElementsAre("tcp"));
   EXPECT_THAT(rows("SELECT protocol FROM sockets WHERE protocol = 'TCP' COLLATE BINARY"),
               IsEmpty());
@@ -145,12 +141,10 @@ TEST_F(DatabaseTest, AJoinWithoutAKeyWalksTheInnerTableTwiceAtMost) {
     FakeTable a("a", columns, many);
     FakeTable b("b", columns, many);
     const std::array<const tables::Table*, 2> all{&a, &b};
-    DatabaseOptions options{{}, {}};
+    DatabaseOptions options;
     options.kept_rows = std::make_shared<RowBudget>(budget);
     options.sort_memory = kMiB;
-    auto made = Database::create(*session_, all, options);
-    ASSERT_TRUE(made);
-    database_ = std::move(*made);
+    use(all, options);
     EXPECT_THAT(rows("SELECT count(*), sum(b.id) FROM a JOIN b ON b.group_id = a.id"),
                 ElementsAre("500|124750"));
     EXPECT_LE(a.log.opens.size() + b.log.opens.size(), 3U);
@@ -184,9 +178,7 @@ TEST_F(DatabaseTest, AJoinOnNullLooksAtNoRow) {
   FakeTable a("a", {{"id", Type::integer, ""}}, many);
   FakeTable b("b", {{"id", Type::integer, ""}}, many);
   const std::array<const tables::Table*, 2> all{&a, &b};
-  auto made = Database::create(*session_, all, {{}, {}});
-  ASSERT_TRUE(made);
-  database_ = std::move(*made);
+  use(all);
   EXPECT_THAT(rows("SELECT count(*) FROM a CROSS JOIN b WHERE b.id = a.id"), ElementsAre("2"));
   // SQLite asks for the outer cell again for each row of the inner table that it compares.
   EXPECT_LT(a.log.columns[0], 3 * many.size());

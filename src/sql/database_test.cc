@@ -82,6 +82,16 @@ TEST_F(DatabaseTest, AddressesInQuotesAreRefusedWhereverTheyAreCompared) {
               ElementsAre("3", "3"));
 }
 
+TEST_F(DatabaseTest, AnAddressInQuotesIsRefusedBesideABetterLookUp) {
+  FakeTable others("others", {{"leader", Type::pointer, ""}, {"pid", Type::integer, ""}},
+                   {{kBase, std::int64_t{1}}});
+  const std::array<const tables::Table*, 2> all{&others, &plain_};
+  use(all);
+  EXPECT_THAT(rows("SELECT o.pid FROM plain p CROSS JOIN others o WHERE o.leader = '0x40' AND "
+                   "o.pid = p.pid"),
+              ElementsAre(testing::HasSubstr("in hexadecimal")));
+}
+
 TEST_F(DatabaseTest, NoRelationTakesTheNameOfATable) {
   for (const char* sql :
        {"CREATE VIEW tasks AS SELECT 1 AS pid", "CREATE TABLE Tasks(pid)",

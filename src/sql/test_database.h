@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <variant>
@@ -42,6 +43,14 @@ class DatabaseTest : public testing::Test {
   DatabaseTest() : session_(make_session()) {
     const std::array<const tables::Table*, 3> all{&tasks_, &files_, &plain_};
     auto made = Database::create(*session_, all, {{}, kViews});
+    if (!made) throw std::runtime_error(made.error().text);
+    database_ = std::move(*made);
+  }
+
+  /// Other tables from now on, without views.
+  void use(std::span<const tables::Table* const> all, DatabaseOptions options = {}) {
+    options.views = {};
+    auto made = Database::create(*session_, all, std::move(options));
     if (!made) throw std::runtime_error(made.error().text);
     database_ = std::move(*made);
   }

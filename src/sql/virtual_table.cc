@@ -189,13 +189,13 @@ bool compares_row_numbers(const sqlite3_index_info* info) {
 struct Choice {
   Plan plan;
   std::vector<int> constraints;  ///< in the order of filter()'s arguments
+  std::optional<int> lookup;
   bool lookup_is_constant = true;
+  std::vector<int> others;  ///< that are checked only, if they compare addresses
 };
 
-/// Takes the comparison of a column with one value, by `=`, for a key or a look-up. False if it
-/// cannot be either.
-bool take(const Binding& binding, sqlite3_index_info* info, int number, Choice& choice,
-          std::optional<int>& lookup) {
+/// Takes the comparison of a column by `=` for a key, a look-up, or one that is checked only.
+void take(const Binding& binding, sqlite3_index_info* info, int number, Choice& choice) {
   const auto column =
       static_cast<std::size_t>(constraints_of(info)[static_cast<std::size_t>(number)].iColumn);
   const bool is_constant = is_constant_in(info, number);
@@ -204,48 +204,52 @@ bool take(const Binding& binding, sqlite3_index_info* info, int number, Choice& 
     // SQLite compares every row itself, so a second value for the same key may be left to it.
     if (std::any_of(keys.begin(), keys.end(),
                     [column](const PlannedKey& key) { return key.column == column; })) {
-      return false;
+      choice.others.push_back(number);
+      return;
     }
     keys.push_back({column, is_constant});
     choice.constraints.push_back(number);
-    return true;
+    return;
   }
-  // One walk that tests all values of an IN is better than a lookup for each.
-  if (sqlite3_vtab_in(info, number, -1) != 0) return false;
-  if (lookup && (is_constant || !choice.lookup_is_constant)) return false;
-  lookup = number;
+  // One walk that tests all values of an IN is better than a lookup for each; a column of another
+  // table is better than a constant.
+  const bool is_list = sqlite3_vtab_in(info, number, -1) != 0;
+  if (is_list || (choice.lookup && (is_constant || !choice.lookup_is_constant))) {
+    choice.others.push_back(number);
+    return;
+  }
+  if (choice.lookup) choice.others.push_back(*choice.lookup);
+  choice.lookup = number;
   choice.plan.lookup = column;
   choice.lookup_is_constant = is_constant;
-  return true;
 }
 
 Choice choose(const Binding& binding, sqlite3_index_info* info) {
   Choice choice;
   choice.plan.columns = ColumnSet(info->colUsed);
-  std::optional<int> lookup;
-  std::vector<int> others;
   for (int number = 0; number < info->nConstraint; ++number) {
     const auto& constraint = constraints_of(info)[static_cast<std::size_t>(number)];
     if (constraint.usable == 0 || !compares_values(constraint.op)) continue;
     // IS would need the rows with NULL, too.
-    const bool is_equal = constraint.op == SQLITE_INDEX_CONSTRAINT_EQ;
-    if (is_equal && compares_bytes(info, number) && take(binding, info, number, choice, lookup)) {
-      continue;
+    if (constraint.op == SQLITE_INDEX_CONSTRAINT_EQ && compares_bytes(info, number)) {
+      take(binding, info, number, choice);
+    } else {
+      choice.others.push_back(number);
     }
-    const auto column = static_cast<std::size_t>(constraint.iColumn);
-    if (binding.columns[column].type == tables::Type::pointer) others.push_back(number);
   }
   if (!choice.plan.keys.empty()) {
     choice.plan.lookup.reset();
-    if (lookup) others.push_back(*lookup);
-  } else if (lookup) {
-    choice.constraints.push_back(*lookup);
+    if (choice.lookup) choice.others.push_back(*choice.lookup);
+  } else if (choice.lookup) {
+    choice.constraints.push_back(*choice.lookup);
   }
-  for (const int number : others) {
-    const auto column = constraints_of(info)[static_cast<std::size_t>(number)].iColumn;
+  for (const int number : choice.others) {
+    const auto column =
+        static_cast<std::size_t>(constraints_of(info)[static_cast<std::size_t>(number)].iColumn);
+    if (binding.columns[column].type != tables::Type::pointer) continue;
     const bool is_list = sqlite3_vtab_in(info, number, -1) != 0;
     if (is_list) sqlite3_vtab_in(info, number, 1);
-    choice.plan.checked.push_back({static_cast<std::size_t>(column), is_list});
+    choice.plan.checked.push_back({column, is_list});
     choice.constraints.push_back(number);
   }
   return choice;

@@ -71,7 +71,7 @@ class Guest:
         self.kernel = self.SPACE(self.physical)
         is_old = self.layout.number < 9600  # addresses have 44 bits
         self.pool = Heap(self.kernel, OLD_POOL if is_old else POOL)
-        self.program, self.library = (0x7F6_0000_0000, 0x7FA_0000_0000) if is_old else (0x7FF6_0000_0000, 0x7FFA_0000_0000)
+        self.program, self.ntdll = (0x7F6_0000_0000, 0x7FA_0000_0000) if is_old else (0x7FF6_0000_0000, 0x7FFA_0000_0000)
         self.withheld = set()  # frames that the dump does not have
         self.handles = 4
         self.truth = {"build": build, "processes": [], "threads": [], "drivers": [], "unloaded_drivers": [],
@@ -301,7 +301,7 @@ class Guest:
         environment = "=C:=C:\\\0Path=C:\\Windows\0\0".encode("utf-16-le")
         space.write_all(parameters + 0x80, "Q", self.heap.put(environment))
         modules = [(path, path.split("\\")[-1], image, 0x8000),
-                   ("C:\\Windows\\SYSTEM32\\ntdll.dll", "ntdll.dll", self.library, 0x1F_0000)]
+                   ("C:\\Windows\\SYSTEM32\\ntdll.dll", "ntdll.dll", self.ntdll, 0x1F_0000)]
         nodes = []
         for full, short, base, size in modules:
             node = self.heap.take(0xA0)
@@ -347,7 +347,7 @@ class Guest:
         areas = [(0x1_0000_0000, 0x1_0002_0000, "PAGE_READWRITE", PRIVATE, None),
                  (0x2_0000_0000, 0x2_0001_0000, "PAGE_READONLY", MAPPED, None),
                  (self.program, self.program + 0x8000, "PAGE_EXECUTE_WRITECOPY", MAPPED, f"\\Windows\\p{pid}.exe"),
-                 (self.library, self.library + 0x1F_0000, "PAGE_EXECUTE_WRITECOPY", MAPPED,
+                 (self.ntdll, self.ntdll + 0x1F_0000, "PAGE_EXECUTE_WRITECOPY", MAPPED,
                   "\\Windows\\System32\\ntdll.dll"),
                  (0x7FFE_0000, 0x7FFE_1000, "PAGE_NOACCESS", PRIVATE, None),
                  (0x3000_0000, 0x3001_0000, "PAGE_EXECUTE_READWRITE", PRIVATE, None)]
