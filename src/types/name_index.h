@@ -11,7 +11,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/lazy.h"
 #include "types/type_db.h"
 
 namespace engram::types {
